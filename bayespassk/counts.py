@@ -1,0 +1,327 @@
+"""Counts: how many attempts at each problem succeeded. Valid by construction."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayespassk import cells
+from bayespassk.errors import CountsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Counts"]
+
+MOST_ATTEMPTS = 2**53
+"""Counts above this are not exact as floating-point numbers, in which likelihoods are computed."""
+
+COLUMNS = ("benchmark", "system", "problem", "attempts", "successes")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Counts:
+    """Successes and attempts of systems at problems: one row per (benchmark, system, problem).
+
+    Everything is checked on the way in, so that what exists is valid; the columns are read-only.
+
+    Parameters
+    ----------
+    problem : sequence, dims (row,)
+        Name of each problem, as text or numbers; one task with a verifiable outcome.
+    attempts : sequence of int, dims (row,)
+        Independent attempts made at the problem, 0 to 2^53; they may differ between problems,
+        and may have been stopped by any rule that looked only at outcomes.
+    successes : sequence of int, dims (row,)
+        Attempts that passed; 0 to `attempts`.
+    system : sequence or str, dims (row,), default "system"
+        What was evaluated: model, scaffold and decoding. One name stands for every row.
+    benchmark : sequence or str, dims (row,), default "benchmark"
+        The set the problem is from. One name stands for every row.
+
+    Raises
+    ------
+    CountsError
+        If a row breaks a rule. The message names the rule, how many rows break it and the first.
+
+    Examples
+    --------
+    >>> from bayespassk import Counts
+    >>> counts = Counts(problem=["a", "b"], attempts=[100, 100], successes=[3, 0])
+    >>> counts
+    Counts: 2 rows, 1 system, 100 attempts a problem, 1 row without success
+    """
+
+    problem: Any
+    attempts: Any
+    successes: Any
+    system: Any = "system"
+    benchmark: Any = "benchmark"
+
+    def __post_init__(self) -> None:
+        length = _length(self.problem, "problem")
+        text = {
+            name: _text(getattr(self, name), name, length)
+            for name in ("benchmark", "system", "problem")
+        }
+        raw = {}
+        for name in ("attempts", "successes"):
+            values = np.asarray(getattr(self, name), dtype=object)
+            if values.ndim != 1 or len(values) != length:
+                raise CountsError(
+                    f"{name} must have one value for each of the {length} problems; got "
+                    f"{'a single value' if values.ndim == 0 else f'shape {values.shape}'}"
+                )
+            raw[name] = getattr(self, name)
+        if length == 0:
+            raise CountsError(
+                "there must be at least one row; got none. Is the file empty, or was everything "
+                "filtered out?"
+            )
+        rows = _Rows(text, raw)
+        numbers = {name: rows.whole_numbers(name) for name in raw}
+        rows.require(
+            numbers["successes"] <= numbers["attempts"],
+            "successes must not exceed attempts",
+            "are the two columns swapped?",
+        )
+        for name, values in (text | numbers).items():
+            values.flags.writeable = False
+            object.__setattr__(self, name, values)
+        rows.require(
+            ~_repeated(self._row_codes),
+            "each (benchmark, system, problem) must occur once",
+            "this is a repeat of an earlier row: add up the rows of one problem first",
+        )
+        self.systems  # noqa: B018 -- raises if the labels of two systems cannot be told apart
+
+    @classmethod
+    def from_dataframe(cls, frame: "pd.DataFrame") -> "Counts":
+        """Return the counts in a table with columns problem, attempts and successes.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            Also taken from it, where there: columns system and benchmark. Other columns are
+            ignored.
+
+        Raises
+        ------
+        CountsError
+            If a column is missing or a row breaks a rule.
+        """
+        missing = [name for name in ("problem", "attempts", "successes") if name not in frame]
+        if missing:
+            raise CountsError(
+                f"the columns problem, attempts and successes must be there: {', '.join(missing)} "
+                f"{'is' if len(missing) == 1 else 'are'} not; the columns found are "
+                f"{', '.join(repr(str(name)) for name in frame.columns)}. Rename yours"
+            )
+        return cls(**{name: frame[name].to_numpy() for name in COLUMNS if name in frame})
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """Return a table with columns benchmark, system, problem, attempts and successes."""
+        import pandas as pd
+
+        return pd.DataFrame({name: getattr(self, name) for name in COLUMNS})
+
+    def __len__(self) -> int:
+        return len(self.problem)
+
+    def __repr__(self) -> str:
+        low, high = self.attempts.min(), self.attempts.max()
+        unsolved = int((self.successes == 0).sum())
+        return (
+            f"Counts: {_count(len(self), 'row')}, {_count(len(self.systems), 'system')}, "
+            f"{f'{low:,}' if low == high else f'{low:,} to {high:,}'} attempts a problem, "
+            f"{_count(unsolved, 'row')} without success"
+        )
+
+    @cached_property
+    def _pairs(self) -> tuple[list[tuple[str, str]], NDArray[np.int64]]:
+        seen: dict[tuple[str, str], int] = {}
+        pairs = zip(self.benchmark, self.system, strict=True)
+        index = np.fromiter((seen.setdefault(p, len(seen)) for p in pairs), np.int64, len(self))
+        return list(seen), index
+
+    @cached_property
+    def _row_codes(self) -> NDArray[np.int64]:
+        names: dict[str, int] = {}
+        problem = np.fromiter(
+            (names.setdefault(p, len(names)) for p in self.problem), np.int64, len(self)
+        )
+        return self.system_index * len(names) + problem
+
+    @property
+    def system_index(self) -> NDArray[np.int64]:
+        """Position in :attr:`systems` of each row's system, dims (row,)."""
+        return self._pairs[1]
+
+    @cached_property
+    def systems(self) -> tuple[str, ...]:
+        """Labels of the systems, in order of appearance.
+
+        A label is the system's name; where one name occurs in several benchmarks, all labels are
+        "benchmark/system", since a forecast is about one system on one benchmark.
+        """
+        pairs = self._pairs[0]
+        labels = [system for _, system in pairs]
+        if len(set(labels)) < len(labels):
+            labels = [f"{benchmark}/{system}" for benchmark, system in pairs]
+        if len(set(labels)) < len(labels):
+            raise CountsError(
+                "the labels 'benchmark/system' must differ; two of them are equal because of a "
+                "'/' in a name. Rename a benchmark or a system"
+            )
+        return tuple(labels)
+
+    @cached_property
+    def benchmarks(self) -> tuple[str, ...]:
+        """The benchmark of each of :attr:`systems`."""
+        return tuple(benchmark for benchmark, _ in self._pairs[0])
+
+    def select(self, system: str) -> "Counts":
+        """Return the rows of one of :attr:`systems`.
+
+        Raises
+        ------
+        CountsError
+            If there is no such system.
+        """
+        if system not in self.systems:
+            raise CountsError(
+                f"there is no system {system!r}; the systems are "
+                f"{', '.join(repr(label) for label in self.systems)}"
+            )
+        mine = self.system_index == self.systems.index(system)
+        return Counts(**{name: getattr(self, name)[mine] for name in COLUMNS})
+
+    def distinct(self) -> cells.Cells:
+        """Return the distinct (system, successes, failures), with how many problems have them."""
+        return cells.distinct(self.system_index, self.successes, self.attempts - self.successes)
+
+    def sha256(self) -> str:
+        """Return the hash of the contents, rows in their order, as 64 hexadecimal digits."""
+        digest = hashlib.sha256()
+        for name in COLUMNS:
+            values = getattr(self, name)
+            if values.dtype == object:
+                column = "".join(f"{len(value)}:{value}" for value in values).encode()
+            else:
+                column = values.astype("<i8").tobytes()
+            digest.update(f"{name}:{len(column)}:".encode())
+            digest.update(column)
+        return digest.hexdigest()
+
+
+class _Rows:
+    """The columns as given, to quote the first row that breaks a rule."""
+
+    def __init__(self, text: dict[str, NDArray[Any]], raw: dict[str, Any]):
+        self.text = text
+        self.raw = raw
+
+    def require(self, ok: NDArray[np.bool_], rule: str, remedy: str) -> None:
+        """Raise an error about the rows where `ok` is false, if there are any."""
+        bad = np.flatnonzero(~ok)
+        if len(bad) == 0:
+            return
+        first = int(bad[0])
+        values = ", ".join(
+            [f"{name}={self.text[name][first]!r}" for name in ("benchmark", "system", "problem")]
+            + [f"{name}={_shown(column[first])}" for name, column in self.raw.items()]
+        )
+        raise CountsError(
+            f"{rule}: {len(bad):,} of {len(ok):,} rows {'breaks' if len(bad) == 1 else 'break'} "
+            f"this, the first is row {first + 1}: {values}. What to do: {remedy}",
+            rule=rule,
+            rows=len(bad),
+            first=first + 1,
+        )
+
+    def whole_numbers(self, name: str) -> NDArray[np.int64]:
+        """Return a column as integers, or raise the error of the first rule it breaks."""
+        import pandas as pd
+
+        given = np.asarray(self.raw[name])
+        self.raw[name] = given
+        if np.issubdtype(given.dtype, np.integer):
+            exact = given
+        else:
+            blank = pd.isna(given) | np.array([isinstance(v, str) and not v.strip() for v in given])
+            self.require(
+                ~blank,
+                f"{name} must not be missing",
+                "fill the value in, or leave the row out if the problem was not attempted",
+            )
+            exact = np.asarray(pd.to_numeric(pd.Series(given, dtype=object), errors="coerce"))
+            self.require(
+                ~pd.isna(exact) & ~np.array([isinstance(v, bool | np.bool_) for v in given]),
+                f"{name} must be numbers",
+                "remove text, units and thousands separators",
+            )
+        self.require(exact >= 0, f"{name} must not be negative", "counts start at 0")
+        self.require(
+            exact <= MOST_ATTEMPTS,
+            f"{name} must be at most 2^53 = {MOST_ATTEMPTS:,}",
+            "is this column really a count of attempts?",
+        )
+        if not np.issubdtype(exact.dtype, np.integer):
+            exact = exact.astype(float)
+            self.require(
+                exact == np.floor(exact),
+                f"{name} must be whole numbers",
+                "give counts, not rates: successes out of attempts, not their ratio",
+            )
+        return np.array(exact, dtype=np.int64)
+
+
+def _length(values: Any, name: str) -> int:
+    if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+        raise CountsError(f"{name} must be a sequence with one value a row; got {values!r}")
+    return len(values)
+
+
+def _text(values: Any, name: str, length: int) -> NDArray[Any]:
+    """Return names as an object array of text, one name repeated for all rows."""
+    if isinstance(values, str):
+        values = [values] * length
+    elif _length(values, name) != length:
+        raise CountsError(
+            f"{name} must be one name or one for each of the {length} problems; got {len(values)}"
+        )
+    missing = [i for i, value in enumerate(values) if not _is_name(value)]
+    if missing:
+        raise CountsError(
+            f"{name} must not be missing: {len(missing):,} of {length:,} rows "
+            f"{'breaks' if len(missing) == 1 else 'break'} this, the first is row "
+            f"{missing[0] + 1}. What to do: give every row a name",
+            rule=f"{name} must not be missing",
+            rows=len(missing),
+            first=missing[0] + 1,
+        )
+    names = np.empty(length, dtype=object)
+    names[:] = [str(value) for value in values]
+    return names
+
+
+def _is_name(value: Any) -> bool:
+    return value is not None and value == value and str(value).strip() != ""  # noqa: PLR0124
+
+
+def _repeated(codes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return where a code has occurred before."""
+    again = np.ones(len(codes), dtype=bool)
+    again[np.unique(codes, return_index=True)[1]] = False
+    return again
+
+
+def _shown(value: Any) -> str:
+    return repr(value.item() if isinstance(value, np.generic) else value)[:80]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,96 @@
+"""Every exception and warning a user may catch: one class per cause."""
+
+from collections.abc import Sequence
+
+__all__ = [
+    "ConvergenceWarning",
+    "CountsError",
+    "FitFileError",
+    "InputError",
+    "OptionError",
+    "PriorDrivenWarning",
+]
+
+
+class InputError(ValueError):
+    """Something given to bayespassk cannot be used; the message says what and what to do.
+
+    The parent of every error raised for bad input, so that one ``except`` catches them all.
+    """
+
+
+class CountsError(InputError):
+    """The outcomes break a rule of :class:`bayespassk.Counts`.
+
+    Attributes
+    ----------
+    rule : str
+        The rule that is broken.
+    rows : int
+        How many rows break it; 0 if the rule is not about rows.
+    first : int or None
+        Position of the first such row, counted from 1; None if the rule is not about rows.
+    """
+
+    def __init__(self, message: str, *, rule: str = "", rows: int = 0, first: int | None = None):
+        super().__init__(message)
+        self.rule = rule or message
+        self.rows = rows
+        self.first = first
+
+
+class OptionError(InputError):
+    """An argument such as ``k``, ``target`` or ``method`` has a value that means nothing."""
+
+
+class FitFileError(InputError):
+    """A file or tree is not a fit made by bayespassk, or not one that can be read."""
+
+
+class ConvergenceWarning(UserWarning):
+    """The sampler did not converge: numbers made from this fit are not to be trusted yet.
+
+    Attributes
+    ----------
+    systems : tuple of str
+        The systems concerned.
+    max_rhat : float or None
+        Largest rank-normalised split R-hat; should be at most 1.01. None for ADVI.
+    min_ess : float or None
+        Smallest bulk effective sample size; should be at least 400. None for ADVI.
+    divergences : int
+        Divergent transitions after tuning; should be 0.
+    pareto_k : float or None
+        Largest Pareto k of the importance ratios of an ADVI fit; should be at most 0.7.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        systems: Sequence[str] = (),
+        max_rhat: float | None = None,
+        min_ess: float | None = None,
+        divergences: int = 0,
+        pareto_k: float | None = None,
+    ):
+        super().__init__(message)
+        self.systems = tuple(systems)
+        self.max_rhat = max_rhat
+        self.min_ess = min_ess
+        self.divergences = divergences
+        self.pareto_k = pareto_k
+
+
+class PriorDrivenWarning(UserWarning):
+    """A system has no success (or no failure) at all, so its forecast rests on the prior.
+
+    Attributes
+    ----------
+    systems : tuple of str
+        The systems concerned.
+    """
+
+    def __init__(self, message: str, *, systems: Sequence[str] = ()):
+        super().__init__(message)
+        self.systems = tuple(systems)

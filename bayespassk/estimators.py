@@ -1,0 +1,69 @@
+"""Estimators from the attempts made, without a family: what forecasts are compared with."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayespassk.counts import Counts
+from bayespassk.errors import OptionError
+
+__all__ = ["chen"]
+
+
+def chen(counts: Counts, k: int | Iterable[int]) -> NDArray[np.float64]:
+    """Return the unbiased estimate of benchmark pass@k of Chen et al. 2021, for k <= n.
+
+    The mean over problems of ``1 - C(n-c, k) / C(n, k)``, with c successes in n attempts.
+
+    Parameters
+    ----------
+    counts : Counts
+        The attempts; every problem needs at least max(k) of them.
+    k : int or sequence of int, dims (k,)
+        Attempts allowed.
+
+    Returns
+    -------
+    array, dims (system, k)
+        Estimates, one row for each of ``counts.systems``.
+
+    Raises
+    ------
+    OptionError
+        If a k is below 1, or above the attempts at some problem: there the estimator is
+        undefined, also for a problem without success.
+
+    Notes
+    -----
+    Unbiased only if the number of attempts was fixed in advance: after "stop at the first
+    success" it is too high. It carries no interval.
+
+    References
+    ----------
+    Chen et al. 2021, arXiv:2107.03374.
+    """
+    ks = np.atleast_1d(np.asarray(list(k) if isinstance(k, Iterable) else k))
+    least = int(counts.attempts.min())
+    if ks.min() < 1 or ks.max() > least:
+        bad = ks[(ks < 1) | (ks > least)][0]
+        raise OptionError(
+            f"Chen's estimator needs 1 <= k <= attempts at every problem, of which there are as "
+            f"few as {least:,}; got k={bad:,}. For larger k, fit a family and forecast"
+        )
+    cells = counts.distinct()
+    solved = np.empty((len(cells.problems), len(ks)))
+    for i, (c, f) in enumerate(zip(cells.successes, cells.failures, strict=True)):
+        solved[i] = [_solved(int(c), int(c + f), int(one)) for one in ks]
+    problems = np.bincount(cells.system, weights=cells.problems)
+    total = np.zeros((len(counts.systems), len(ks)))
+    np.add.at(total, cells.system, solved * cells.problems[:, None])
+    return total / problems[:, None]
+
+
+def _solved(c: int, n: int, k: int) -> float:
+    """Return 1 - C(n-c, k) / C(n, k) as a sum of min(c, k) logarithms."""
+    if n - c < k:
+        return 1.0
+    few, many = min(c, k), max(c, k)
+    return float(-np.expm1(np.log1p(-many / (n - np.arange(few))).sum()))

@@ -1,0 +1,113 @@
+"""The beta family: two parameters, closed moments, a power-law tail."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bayespassk.cells import Cells
+from bayespassk.families.base import Family, Normal, Parameters, Prior
+from bayespassk.special import NUMPY, Special
+
+__all__ = ["Beta"]
+
+
+@final
+@dataclass(frozen=True)
+class Beta(Family):
+    """p ~ Beta(a, b): the beta-binomial model of pass@k.
+
+    ``M(i, j) = B(a + i, b + j) / B(a, b)``. For large k, fail@k of a new problem falls as
+    k^-a: a small `a` means many problems that almost never succeed, and slow gains from more
+    attempts.
+
+    The priors are on log a and log b. The sampler moves in (log a, logit of the mean), which
+    are nearly uncorrelated where log a and log b are not.
+
+    Parameters
+    ----------
+    log_a : Prior
+        Prior of log a; by default its median is a = 0.2 and 95% of it lies in 0.028 to 1.4.
+    log_b : Prior
+        Prior of log b; by default its median is b = 5 and 95% of it lies in 0.26 to 95.
+
+    Notes
+    -----
+    Attempts say nothing about probabilities far below 1/n, so for k far beyond n the forecast
+    rests on the beta's shape near zero and on the prior of log a. A plateau (problems that are
+    impossible) is not in this family.
+
+    References
+    ----------
+    Kazdan et al. 2025, arXiv:2510.05197 (beta-binomial by maximum likelihood); Schaeffer et al.
+    2025, arXiv:2502.17578 (the tail exponent).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayespassk import Beta
+    >>> log_fail = Beta().log_moment({"a": 0.25, "b": 5.0}, 0, 10_000)
+    >>> round(float(-np.expm1(log_fail)), 4)  # pass@10,000 of a new problem
+    0.8585
+    """
+
+    name: ClassVar[str] = "beta"
+
+    log_a: Prior = Prior(math.log(0.2), 1.0)
+    log_b: Prior = Prior(math.log(5.0), 1.5)
+
+    def prior(self, normal: Normal) -> dict[str, Any]:
+        """Declare log a, and the logit of the mean: given log a, log b is normal if that is."""
+        log_a = normal("log_a", self.log_a.mean, self.log_a.sd)
+        logit_mean = normal("logit_mean", log_a - self.log_b.mean, self.log_b.sd)
+        return {"log_a": log_a, "logit_mean": logit_mean}
+
+    def natural(self, free: Parameters, xp: Special = NUMPY) -> dict[str, Any]:
+        """Return a and b; the mean is a / (a + b), so log b = log a - logit mean."""
+        return {"a": xp.exp(free["log_a"]), "b": xp.exp(free["log_a"] - free["logit_mean"])}
+
+    def log_moment(self, parameters: Parameters, a: Any, b: Any, xp: Special = NUMPY) -> Any:
+        """Return log B(a' + a, b' + b) - log B(a', b') for parameters a', b'."""
+        return xp.log_beta_ratio(parameters["a"], parameters["b"], a, b)
+
+    def draw(
+        self,
+        parameters: Parameters,
+        rng: np.random.Generator,
+        successes: ArrayLike = 0,
+        failures: ArrayLike = 0,
+    ) -> NDArray[np.float64]:
+        """Draw p ~ Beta(a + successes, b + failures)."""
+        return np.asarray(rng.beta(parameters["a"] + successes, parameters["b"] + failures))
+
+    def likelihood_data(self, cells: Cells) -> dict[str, NDArray[Any]]:
+        """Return the histograms of successes, failures and attempts of each system, end to end.
+
+        The likelihood is a sum of functions of one count each, so that equal counts are
+        evaluated once even where no two problems have the same (c, n). One vector of them
+        compiles in a fraction of the time that three take.
+        """
+        systems = int(cells.system.max()) + 1
+        of_a, of_b, of_sum = (
+            cells.histogram(values)
+            for values in (cells.successes, cells.failures, cells.successes + cells.failures)
+        )
+        return {
+            "parameter": np.concatenate(
+                [of_a.system, of_b.system + systems, of_sum.system + 2 * systems]
+            ),
+            # As floats: PyMC makes 32-bit integers of integers.
+            "count": np.concatenate([of_a.value, of_b.value, of_sum.value]).astype(float),
+            "weight": np.concatenate([of_a.problems, of_b.problems, -of_sum.problems]).astype(
+                float
+            ),
+        }
+
+    def log_likelihood(self, parameters: Parameters, data: Mapping[str, Any], xp: Special) -> Any:
+        """Return the sum of log (a)_c + log (b)_(n-c) - log (a + b)_n over problems."""
+        a, b = parameters["a"], parameters["b"]
+        x = xp.concatenate([a, b, a + b])[data["parameter"]]
+        return (data["weight"] * xp.log_rising(x, data["count"])).sum()

@@ -1,0 +1,271 @@
+"""Forecasts: pass@k at any k, as draws from the posterior, and tables of them."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayespassk.cells import Cells
+from bayespassk.errors import OptionError
+from bayespassk.families import Family
+from bayespassk.families.base import Parameters
+from bayespassk.posterior import cells_of, family_of, parameters_of, system_seed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["check_interval", "check_k", "check_target", "forecast", "summarize"]
+
+type Target = Literal["benchmark", "population", "realised"]
+type Floats = NDArray[np.float64]
+
+MOST_K = 10**12
+
+COPIES = 64
+"""Problems with equal counts that are drawn one by one; see `_ProblemDraws`."""
+
+CHUNK = 2_000_000
+"""Success probabilities held at a time."""
+
+
+def forecast(
+    fit: xr.DataTree,
+    k: float | Iterable[float],
+    *,
+    target: Target = "benchmark",
+    random_seed: int | None = None,
+) -> xr.DataArray:
+    """Return the posterior of pass@k for each system: one value a draw, not summarised.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From :func:`bayespassk.fit` or :func:`bayespassk.load`.
+    k : int or sequence of int, dims (k,)
+        Attempts allowed, 1 to 1e12; far beyond the attempts made, if need be.
+    target : {"benchmark", "population", "realised"}
+        What pass@k is asked of. "benchmark": the very problems that were attempted, the mean
+        over them of 1 - (1 - p)^k, with their p as uncertain as their counts leave them.
+        "population": all problems of the kind; what a new problem drawn at random would give.
+        "realised": the share of the attempted problems that one new run of k attempts at each
+        would solve; the benchmark's pass@k and the luck of that run.
+    random_seed : int, optional
+        Repeats the draws of p and of the run; by default follows from the seed of the fit, so
+        that the same forecast of the same fit is the same. "population" draws nothing.
+
+    Returns
+    -------
+    xarray.DataArray
+        pass@k, dims (chain, draw, system, k). Draws are joint over k, so that differences,
+        ratios and bands over k of these draws are right; across systems they are independent.
+
+    Raises
+    ------
+    OptionError
+        If a k or the target has a value that means nothing.
+
+    Notes
+    -----
+    Attempts say nothing about success probabilities far below 1/n. For k far beyond n the
+    forecast rests on the family and the prior: the band contains what they leave open, not the
+    chance that they are wrong.
+
+    Examples
+    --------
+    >>> import bayespassk as bp
+    >>> counts = bp.thin(bp.load_example(), 100, random_seed=1)
+    >>> fit = bp.fit(counts, random_seed=1)
+    >>> draws = bp.forecast(fit, [1, 100, 10_000])
+    >>> draws.dims
+    ('chain', 'draw', 'system', 'k')
+    """
+    ks = check_k(k)
+    check_target(target)
+    family, cells = family_of(fit), cells_of(fit)
+    posterior = fit["posterior"].dataset
+    seed = int(fit.attrs["random_seed"]) if random_seed is None else random_seed
+    values = np.empty((*(posterior.sizes[d] for d in ("chain", "draw", "system")), len(ks)))
+    for system in range(posterior.sizes["system"]):
+        parameters = parameters_of(fit, system)
+        if target == "population":
+            each = {name: value[..., None] for name, value in parameters.items()}
+            values[:, :, system] = -np.expm1(family.log_moment(each, 0, ks.astype(float)))
+        else:
+            flat = {name: value.ravel() for name, value in parameters.items()}
+            rng = np.random.default_rng(system_seed(seed, str(posterior["system"].values[system])))
+            draws = _ProblemDraws(family, flat, cells.of_system(system), rng)
+            solved = draws.solved(ks, realised=target == "realised")
+            values[:, :, system] = solved.reshape((*values.shape[:2], len(ks)))
+    return xr.DataArray(
+        values,
+        dims=("chain", "draw", "system", "k"),
+        coords=dict(posterior.coords) | {"k": ks},
+        name="pass_at_k",
+        attrs={
+            "target": target,
+            "forecast_seed": seed,
+            **{name: fit.attrs[name] for name in ("family", "input_sha256", "bayespassk_version")},
+        },
+    )
+
+
+def summarize(
+    forecast: xr.DataArray, prob: float = 0.95, *, kind: Literal["eti", "hdi"] = "eti"
+) -> "pd.DataFrame":
+    """Return a table with the mean, median and credible interval of a forecast.
+
+    Parameters
+    ----------
+    forecast : DataArray, dims (chain, draw, system, k)
+        From :func:`forecast`, or anything with these dims computed from it.
+    prob : float
+        Posterior probability of the interval, between 0 and 1.
+    kind : {"eti", "hdi"}
+        Equal-tailed interval, or the highest-density (shortest) one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns system, k, mean, median, lower, upper; one row for each system and k. The
+        interval is of each k by itself, not of the whole curve at once. Its ``attrs`` hold
+        `prob` and `kind`.
+
+    Raises
+    ------
+    OptionError
+        If `prob` or `kind` has a value that means nothing.
+    """
+    import pandas as pd
+
+    check_interval(prob, kind)
+    values = forecast.transpose("system", "k", "chain", "draw").values
+    draws = values.reshape(*values.shape[:2], -1)
+    if kind == "eti":
+        interval = np.moveaxis(np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2], axis=-1), 0, -1)
+    else:
+        from arviz_stats.base import array_stats
+
+        interval = np.asarray(array_stats.hdi(draws, prob))
+    systems, ks = forecast["system"].values, forecast["k"].values
+    table = pd.DataFrame(
+        {
+            "system": np.repeat(systems, len(ks)),
+            "k": np.tile(ks, len(systems)),
+            "mean": draws.mean(-1).ravel(),
+            "median": np.median(draws, axis=-1).ravel(),
+            "lower": interval[..., 0].ravel(),
+            "upper": interval[..., 1].ravel(),
+        }
+    )
+    table.attrs = {"prob": prob, "kind": kind}
+    return table
+
+
+def check_k(k: float | Iterable[float]) -> NDArray[np.int64]:
+    """Return the values of k as an array, or raise an error about the first bad one."""
+    given = list(k) if isinstance(k, Iterable) else [k]
+    if not given:
+        raise OptionError("k must hold at least one number of attempts; got none")
+    for value in given:
+        whole = isinstance(value, int | float | np.number) and float(value).is_integer()
+        if not whole or isinstance(value, bool) or not 1 <= value <= MOST_K:
+            raise OptionError(f"k must be a whole number from 1 to 1e12; got {value!r}")
+    if len(set(given)) < len(given):
+        raise OptionError(f"k must not repeat a value; got {given!r}")
+    return np.array([int(value) for value in given], dtype=np.int64)
+
+
+def check_target(target: str) -> None:
+    """Raise an error unless `target` is one of the three."""
+    if target not in get_args(Target.__value__):
+        raise OptionError(f"target must be 'benchmark', 'population' or 'realised'; got {target!r}")
+
+
+def check_interval(prob: float, kind: str) -> None:
+    """Raise an error unless `prob` and `kind` describe a credible interval."""
+    if not 0 < prob < 1:
+        raise OptionError(f"prob must lie between 0 and 1, for instance 0.95; got {prob!r}")
+    if kind not in ("eti", "hdi"):
+        raise OptionError(f"kind must be 'eti' or 'hdi'; got {kind!r}")
+
+
+class _ProblemDraws:
+    """pass@k of the problems that were attempted, for each draw of the family's parameters.
+
+    Given the parameters, problems are independent, and p of a problem with (c, n) comes from its
+    own posterior. Problems with equal counts are drawn one by one if there are at most `COPIES`
+    of them. Where there are more, cost must not grow with their number w:
+
+    * benchmark: the mean over `COPIES` = m of them is pulled towards its expectation by
+      sqrt(m / w). This has exactly the mean, and the covariance over k, of the mean over all w,
+      and by the central limit theorem very nearly its distribution.
+    * realised: how many of the w are first solved between one k and the next is multinomial.
+    """
+
+    def __init__(
+        self, family: Family, parameters: Parameters, cells: Cells, rng: np.random.Generator
+    ):
+        self.family = family
+        self.parameters = parameters
+        self.cells = cells
+        self.rng = rng
+        self.many = cells.problems > COPIES
+        self.total = cells.problems.sum()
+
+    def solved(self, ks: NDArray[np.int64], *, realised: bool) -> Floats:
+        """Return the share of problems solved, dims (draw, k)."""
+        draws = len(next(iter(self.parameters.values())))
+        width = np.minimum(self.cells.problems, COPIES).sum() + self.many.sum() * len(ks)
+        step = max(1, CHUNK // int(width))
+        solved = self._realised if realised else self._benchmark
+        return np.concatenate(
+            [
+                solved({n: p[i : i + step, None] for n, p in self.parameters.items()}, ks)
+                for i in range(0, draws, step)
+            ]
+        )
+
+    def _benchmark(self, parameters: Parameters, ks: NDArray[np.int64]) -> Floats:
+        problems = self.cells.problems
+        copies = np.minimum(problems, COPIES)
+        pull = np.sqrt(copies / problems)
+        rate, _ = self._rates(parameters, copies)
+        weight = np.repeat(pull * problems / copies, copies) / self.total
+        result = np.stack([-np.expm1(-k * rate) @ weight for k in ks], axis=-1)
+        if self.many.any():
+            weight = ((1 - pull) * problems)[self.many] / self.total
+            result += np.einsum("scj,c->sj", self._expected(parameters, ks), weight)
+        return result
+
+    def _realised(self, parameters: Parameters, ks: NDArray[np.int64]) -> Floats:
+        rate, patience = self._rates(parameters, np.where(self.many, 0, self.cells.problems))
+        result = np.stack([(k * rate >= patience).sum(-1) for k in ks], axis=-1).astype(float)
+        if self.many.any():
+            order = np.argsort(ks)
+            by = self._expected(parameters, ks[order])
+            between = np.diff(by, prepend=0.0, append=1.0).clip(0.0)
+            first = self.rng.multinomial(self.cells.problems[self.many], between)[..., :-1]
+            result[:, order] += first.cumsum(-1).sum(1)
+        return result / self.total
+
+    def _rates(self, parameters: Parameters, copies: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Return draws of -log(1 - p) and of a run's luck, dims (draw, problem).
+
+        A run first succeeds after more than k attempts with probability (1 - p)^k, so it has
+        succeeded by k where k times the rate is at least a standard exponential.
+        """
+        successes = np.repeat(self.cells.successes, copies)
+        failures = np.repeat(self.cells.failures, copies)
+        p = self.family.draw(parameters, self.rng, successes, failures)
+        with np.errstate(divide="ignore"):
+            return -np.log1p(-p), self.rng.standard_exponential(p.shape)
+
+    def _expected(self, parameters: Parameters, ks: NDArray[np.int64]) -> Floats:
+        """Return the expected pass@k of one problem of each large cell, dims (draw, cell, k)."""
+        each = {name: value[..., None] for name, value in parameters.items()}
+        c = self.cells.successes[self.many][:, None].astype(float)
+        f = self.cells.failures[self.many][:, None].astype(float)
+        seen = self.family.log_moment(each, c, f)
+        return np.asarray(-np.expm1(self.family.log_moment(each, c, f + ks) - seen))

@@ -1,0 +1,307 @@
+"""A fit as data: what its tree carries, how it is saved, and what is read from it."""
+
+import hashlib
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayespassk.cells import Cells, distinct
+from bayespassk.counts import Counts
+from bayespassk.errors import ConvergenceWarning, FitFileError
+from bayespassk.families import Family, family_from_spec
+from bayespassk.families.base import draw_prior
+from bayespassk.special import log_binomial
+
+__all__ = [
+    "Diagnostics",
+    "as_tree",
+    "cells_of",
+    "diagnostics",
+    "family_of",
+    "load",
+    "log_likelihood",
+    "parameters_of",
+    "save",
+    "system_seed",
+]
+
+MAX_RHAT, MIN_ESS, MAX_PARETO_K = 1.01, 400.0, 0.7
+
+LOG_LIKELIHOOD_LIMIT = 100_000_000
+"""Numbers the group log_likelihood may hold (0.8 GB); larger fits go without it."""
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """Whether the sampler converged: the worst over systems and parameters.
+
+    Attributes
+    ----------
+    max_rhat : float or None
+        Rank-normalised split R-hat; None for ADVI.
+    min_ess : float or None
+        Bulk effective sample size; None for ADVI.
+    divergences : int
+        Divergent transitions after tuning.
+    pareto_k : float or None
+        Pareto k of the importance ratios posterior / approximation; None for NUTS.
+    systems : tuple of str
+        The systems for which one of these is out of bounds.
+    """
+
+    max_rhat: float | None
+    min_ess: float | None
+    divergences: int
+    pareto_k: float | None
+    systems: tuple[str, ...]
+
+    @property
+    def converged(self) -> bool:
+        """Whether nothing is out of bounds."""
+        return not self.systems
+
+    def message(self) -> str:
+        """Return what is out of bounds and what to try, or that nothing is."""
+        found = []
+        if self.max_rhat is not None and not self.max_rhat <= MAX_RHAT:
+            found.append(f"R-hat {self.max_rhat:.3f} (should be at most {MAX_RHAT})")
+        if self.min_ess is not None and not self.min_ess >= MIN_ESS:
+            found.append(f"bulk ESS {self.min_ess:.0f} (at least {MIN_ESS:.0f})")
+        if self.divergences:
+            found.append(f"{self.divergences} divergences (none)")
+        if self.pareto_k is not None and not self.pareto_k <= MAX_PARETO_K:
+            found.append(f"Pareto k {self.pareto_k:.2f} (at most {MAX_PARETO_K})")
+        if not found:
+            return "the sampler converged"
+        remedy = (
+            "method='nuts', or 'fullrank_advi' if this was 'advi'"
+            if self.pareto_k is not None
+            else "twice the draws and tune, target_accept=0.95 against divergences, a narrower "
+            "prior"
+        )
+        some = ", ".join(repr(name) for name in self.systems[:3])
+        return (
+            f"the fit did not converge for {some}{', ...' if len(self.systems) > 3 else ''}: "
+            f"{', '.join(found)}. Do not use its numbers yet; try {remedy}"
+        )
+
+    def warn(self, stacklevel: int = 2) -> None:
+        """Issue a :class:`ConvergenceWarning` if something is out of bounds."""
+        if self.converged:
+            return
+        warnings.warn(
+            ConvergenceWarning(
+                self.message(),
+                systems=self.systems,
+                max_rhat=self.max_rhat,
+                min_ess=self.min_ess,
+                divergences=self.divergences,
+                pareto_k=self.pareto_k,
+            ),
+            stacklevel=stacklevel + 1,
+        )
+
+
+def diagnostics(fit: xr.DataTree) -> Diagnostics:
+    """Return whether the sampler of a fit converged, as found when it was made."""
+    values = json.loads(_attribute(fit, "diagnostics"))
+    return Diagnostics(**(values | {"systems": tuple(values["systems"])}))
+
+
+def family_of(fit: xr.DataTree) -> Family:
+    """Return the family of a fit, with the priors it was fitted with.
+
+    Raises
+    ------
+    FitFileError
+        If `fit` is not a fit, or its family is not known to this version.
+    """
+    return family_from_spec(json.loads(_attribute(fit, "family")))
+
+
+def parameters_of(fit: xr.DataTree, system: int) -> dict[str, NDArray[np.float64]]:
+    """Return the natural parameters of one system, each with dims (chain, draw)."""
+    family = family_of(fit)
+    posterior = fit["posterior"].dataset.isel(system=system)
+    free = {name: posterior[name].values for name in free_names(family)}
+    return family.natural(free)
+
+
+def cells_of(fit: xr.DataTree) -> Cells:
+    """Return the distinct rows of the counts a fit was made from."""
+    successes = fit["observed_data"].dataset["successes"].values
+    constant = fit["constant_data"].dataset
+    attempts, system = constant["attempts"].values, constant["system_index"].values
+    return distinct(system, successes, attempts - successes)
+
+
+def free_names(family: Family) -> list[str]:
+    """Return the names of the free parameters of a family, in their order."""
+    return list(draw_prior(family, np.random.default_rng(0), ()))
+
+
+def system_seed(seed: int, system: str) -> int:
+    """Return a seed for one system that does not depend on which others are there."""
+    name = int.from_bytes(hashlib.sha256(system.encode()).digest()[:8])
+    return int(np.random.SeedSequence([seed, name]).generate_state(1)[0])
+
+
+def as_tree(
+    counts: Counts,
+    family: Family,
+    free: Mapping[str, NDArray[np.float64]],
+    stats: Mapping[str, NDArray[Any]],
+    attrs: Mapping[str, Any],
+    report: Diagnostics,
+) -> xr.DataTree:
+    """Return a fit: the tree of ArviZ, with what is needed to forecast from it in `attrs`.
+
+    `free` holds the free parameters, dims (chain, draw, system); `stats` arrays with dims
+    (chain, draw).
+    """
+    shape = next(iter(free.values())).shape
+    coords = {
+        "chain": np.arange(shape[0]),
+        "draw": np.arange(shape[1]),
+        "system": list(counts.systems),
+        "benchmark": ("system", list(counts.benchmarks)),
+    }
+    rows = {
+        "row": np.arange(len(counts)),
+        "problem": ("row", counts.problem),
+        "row_system": ("row", np.array(counts.systems, dtype=object)[counts.system_index]),
+    }
+    dims = ("chain", "draw", "system")
+
+    def parameters(values: Mapping[str, NDArray[np.float64]]) -> xr.Dataset:
+        both = dict(values) | family.natural(values)
+        return xr.Dataset({name: (dims, value) for name, value in both.items()}, coords)
+
+    rng = np.random.default_rng([int(attrs["random_seed"]), 1])
+    tree = xr.DataTree.from_dict(
+        {
+            "/": xr.Dataset(attrs=dict(attrs) | {"diagnostics": json.dumps(asdict(report))}),
+            "posterior": parameters(free),
+            "sample_stats": xr.Dataset(
+                {name: (dims[:2], value) for name, value in stats.items()},
+                {name: coords[name] for name in dims[:2]},
+            ),
+            "prior": parameters(draw_prior(family, rng, shape)),
+            "observed_data": xr.Dataset({"successes": ("row", counts.successes)}, rows),
+            "constant_data": xr.Dataset(
+                {
+                    "attempts": ("row", counts.attempts),
+                    "system_index": ("row", counts.system_index),
+                },
+                rows,
+            ),
+        }
+    )
+    _attach_log_likelihood(tree)
+    return tree
+
+
+def log_likelihood(fit: xr.DataTree) -> xr.DataArray:
+    """Return the log-likelihood of each problem, p integrated out, dims (chain, draw, row).
+
+    What the group log_likelihood of a fit holds, also for fits that are too large to carry it:
+    mind that it has chains x draws x rows numbers. Each distinct row is computed once.
+    """
+    family, cells = family_of(fit), cells_of(fit)
+    constants = log_binomial(cells.successes + cells.failures, cells.successes)
+    posterior = fit["posterior"].dataset
+    values = np.empty((posterior.sizes["chain"], posterior.sizes["draw"], len(cells.problems)))
+    for system in range(posterior.sizes["system"]):
+        mine = cells.system == system
+        parameters = {name: p[..., None] for name, p in parameters_of(fit, system).items()}
+        values[..., mine] = constants[mine] + family.log_moment(
+            parameters, cells.successes[mine], cells.failures[mine]
+        )
+    return xr.DataArray(
+        values[..., cells.inverse],
+        dims=("chain", "draw", "row"),
+        coords={
+            "chain": posterior["chain"].values,
+            "draw": posterior["draw"].values,
+            **fit["observed_data"].dataset.coords,
+        },
+        name="successes",
+    )
+
+
+def _attach_log_likelihood(fit: xr.DataTree) -> None:
+    sizes = fit["posterior"].dataset.sizes
+    rows = fit["observed_data"].dataset.sizes["row"]
+    if sizes["chain"] * sizes["draw"] * rows <= LOG_LIKELIHOOD_LIMIT:
+        fit["log_likelihood"] = xr.DataTree(log_likelihood(fit).to_dataset())
+
+
+def save(fit: xr.DataTree, path: str | os.PathLike[str]) -> None:
+    """Write a fit to a netCDF file, whole or not at all; an older file is replaced.
+
+    The group log_likelihood is left out: it is by far the largest, and :func:`load` computes it
+    again from the rest. To keep it in the file, use ``fit.to_netcdf``.
+
+    Raises
+    ------
+    FitFileError
+        If `fit` is not a fit, or the file cannot be written.
+    """
+    path = Path(path)
+    family_of(fit)
+    kept = {name: group for name, group in fit.children.items() if name != "log_likelihood"}
+    tree = xr.DataTree(xr.Dataset(attrs=fit.attrs), children=kept)
+    temporary = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        os.close(handle)
+        tree.to_netcdf(temporary, engine="h5netcdf")
+        temporary.chmod(path.stat().st_mode if path.exists() else 0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise FitFileError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str]) -> xr.DataTree:
+    """Return the fit in a netCDF file, read whole; the file is closed.
+
+    Raises
+    ------
+    FitFileError
+        If the file is missing, is not netCDF, or is not a fit made by bayespassk.
+    """
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as opened:
+            fit = opened.load()
+    except FileNotFoundError:
+        raise FitFileError(f"{path}: there is no such file") from None
+    except (OSError, ValueError) as error:
+        raise FitFileError(f"{path}: not a netCDF file that can be read: {error}") from None
+    try:
+        family_of(fit)
+    except FitFileError as error:
+        raise FitFileError(f"{path}: {error}") from None
+    if "log_likelihood" not in fit.children:
+        _attach_log_likelihood(fit)
+    return fit
+
+
+def _attribute(fit: xr.DataTree, name: str) -> str:
+    if not isinstance(fit, xr.DataTree) or name not in fit.attrs or "posterior" not in fit.children:
+        raise FitFileError(
+            "this is not a fit made by bayespassk: make one with bp.fit, or read one with bp.load"
+        )
+    return str(fit.attrs[name])
