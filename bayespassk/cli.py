@@ -59,7 +59,7 @@ _fitting = _options(
     _option("--draws", default=1000, help="Draws kept, a chain."),
     _option("--tune", default=1000, help="Draws spent on tuning, a chain."),
     _option("--chains", default=4, help="Independent chains."),
-    _option("--target-accept", default=0.8, help="Raise it against divergences."),
+    _option("--target-accept", default=0.95, help="Raise it against divergences."),
 )
 _seed = _option("--seed", type=int, help="Repeats every random step.  [default: 1, or the fit's]")
 _output = _option("-o", "--output", type=click.Path(), help="File to write instead of printing.")

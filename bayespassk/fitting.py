@@ -78,7 +78,7 @@ def fit(
     draws: int = 1000,
     tune: int = 1000,
     chains: int = 4,
-    target_accept: float = 0.8,
+    target_accept: float = 0.95,
     random_seed: int | None = None,
     progress: bool = True,
 ) -> xr.DataTree:
@@ -102,7 +102,7 @@ def fit(
     chains : int
         Independent chains.
     target_accept : float
-        Raise it towards 1 if there are divergences; the sampler takes smaller steps.
+        Raise it towards 1 if there are divergences: the sampler takes smaller steps.
     random_seed : int, optional
         Repeats the result, bit by bit on the same machine and versions. Drawn and recorded in
         the fit if not given.

@@ -85,7 +85,7 @@ class Diagnostics:
         remedy = (
             "method='nuts', or 'fullrank_advi' if this was 'advi'"
             if self.pareto_k is not None
-            else "twice the draws and tune, target_accept=0.95 against divergences, a narrower "
+            else "twice the draws and tune, target_accept=0.99 against divergences, a narrower "
             "prior"
         )
         some = ", ".join(repr(name) for name in self.systems[:3])

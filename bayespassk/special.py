@@ -56,12 +56,12 @@ class Special:
     def log_beta_ratio(self, alpha: Any, beta: Any, a: Any, b: Any) -> Any:
         """Return log B(alpha + a, beta + b) - log B(alpha, beta) for a, b >= 0.
 
-        The gamma functions are paired so that the largest argument meets its neighbour:
-        with b >= a, as log (alpha)_a + log (beta)_alpha - log (beta + b)_(alpha + a), where
-        (x)_m is the rising factorial. The error is a few units in the last place of
-        (alpha + a) log(beta + b), at k = 1e12 as at k = 1.
+        The gamma functions are paired so that the largest argument meets its neighbour: with
+        alpha + a < beta + b, as log (alpha)_a + log (beta)_alpha - log (beta + b)_(alpha + a),
+        where (x)_m is the rising factorial. The error is a few units in the last place of
+        (alpha + a) log(beta + b), at b = 1e12 as at b = 1.
         """
-        swap = a > b
+        swap = alpha + a > beta + b
         x, y = self.where(swap, beta, alpha), self.where(swap, alpha, beta)
         i, j = self.where(swap, b, a), self.where(swap, a, b)
         return self.log_rising(x, i) + self.log_rising(y, x) - self.log_rising(y + j, x + i)

@@ -1,0 +1,54 @@
+"""Fits are made once a session: compiling takes longer than all that tests do with them."""
+
+import os
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+
+import bayespassk as bp
+
+mpl.use("agg")
+
+DATA = Path(os.environ.get("BAYESPASSK_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run calibration at full size")
+
+
+@pytest.fixture(scope="session")
+def full_size(request) -> bool:
+    """Whether calibration tests run at full size rather than in their smaller form."""
+    return bool(request.config.getoption("--slow"))
+
+
+@pytest.fixture(scope="session")
+def real_logs() -> Path:
+    """The folder of published logs; tests that need it are skipped, with this reason, without."""
+    if not (DATA / "monkeys_math.csv").exists():
+        pytest.skip(f"the published logs are not here: no {DATA / 'monkeys_math.csv'}")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def example() -> bp.Counts:
+    return bp.load_example()
+
+
+@pytest.fixture(scope="session")
+def counts(example) -> bp.Counts:
+    """The example as 100 attempts a problem would have shown it."""
+    return bp.thin(example, 100, random_seed=1)
+
+
+@pytest.fixture(scope="session")
+def fit(counts):
+    return bp.fit(counts, random_seed=1, progress=False)
+
+
+@pytest.fixture(scope="session")
+def fit_path(fit, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("fits") / "fit.nc"
+    bp.save(fit, path)
+    return path

@@ -1,0 +1,147 @@
+"""Counts are valid by construction, and say what is wrong with what is not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, strategies as st
+
+import bayespassk as bp
+from bayespassk.cells import distinct
+
+
+def counts(**columns):
+    usual = {"problem": ["a", "b", "c"], "attempts": [10, 10, 10], "successes": [1, 0, 10]}
+    return bp.Counts(**(usual | columns))
+
+
+BAD = [
+    ({"successes": [1, -2, 3]}, "successes must not be negative: 1 of 3 rows breaks this, the first is row 2: .*problem='b', attempts=10, successes=-2"),
+    ({"attempts": [-1, -2, 3]}, "attempts must not be negative: 2 of 3 rows break this, the first is row 1"),
+    ({"successes": [1, 11, 12]}, "successes must not exceed attempts: 2 of 3 rows break this, the first is row 2.*attempts=10, successes=11"),
+    ({"successes": [1, np.nan, 3]}, "successes must not be missing: 1 of 3 rows breaks this, the first is row 2"),
+    ({"successes": [1, None, 3]}, "successes must not be missing"),
+    ({"successes": [1, pd.NA, 3]}, "successes must not be missing"),
+    ({"successes": ["1", " ", "3"]}, "successes must not be missing"),
+    ({"successes": [1, "many", 3]}, "successes must be numbers: 1 of 3 rows breaks this, the first is row 2.*successes='many'"),
+    ({"attempts": [10, "1,000", 10]}, "attempts must be numbers.*thousands separators"),
+    ({"successes": [True, False, True]}, "successes must be numbers"),
+    ({"successes": [0.5, 1, 2]}, "successes must be whole numbers.*not rates"),
+    ({"attempts": [10, 10**20, 10]}, r"attempts must be at most 2\^53"),
+    ({"attempts": [10, 1e300, 10]}, r"attempts must be at most 2\^53"),
+    ({"attempts": [10, np.inf, 10]}, r"attempts must be at most 2\^53"),
+    ({"attempts": ["10", "99999999999999999999", "10"]}, r"attempts must be at most 2\^53"),
+    ({"problem": ["a", "b", "a"]}, r"each \(benchmark, system, problem\) must occur once: 1 of 3 rows breaks this, the first is row 3"),
+    ({"problem": ["a", "", "c"]}, "problem must not be missing.*row 2"),
+    ({"system": ["x", None, "y"]}, "system must not be missing.*row 2"),
+    ({"system": ["x", "y"]}, "system must be one name or one for each of the 3 problems; got 2"),
+    ({"attempts": [10, 10]}, "attempts must have one value for each of the 3 problems"),
+    ({"attempts": 10}, "attempts must have one value for each.*a single value"),
+    ({"problem": "abc"}, "problem must be a sequence"),
+    ({"problem": [], "attempts": [], "successes": []}, "there must be at least one row"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "message"), BAD)
+def test_each_rule_has_a_message_with_the_first_offender(columns, message):
+    with pytest.raises(bp.CountsError, match=f"(?s){message}"):
+        counts(**columns)
+
+
+def test_the_error_carries_its_numbers():
+    with pytest.raises(bp.CountsError) as caught:
+        counts(successes=[1, 11, 12])
+    assert caught.value.rule == "successes must not exceed attempts"
+    assert (caught.value.rows, caught.value.first) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "successes",
+    [
+        [1, 0, 10],
+        [1.0, 0.0, 10.0],
+        ["1", " 0", "10.0"],
+        np.array([1, 0, 10], dtype=np.uint8),
+        pd.Series([1, 0, 10], dtype="Int64"),
+        (1, 0, 10),
+    ],
+)
+def test_whole_numbers_are_taken_in_any_dress(successes):
+    made = counts(successes=successes)
+    assert made.successes.tolist() == [1, 0, 10]
+    assert made.successes.dtype == np.int64
+
+
+def test_columns_are_read_only_and_not_the_callers():
+    mine = np.array([1, 0, 10])
+    made = counts(successes=mine)
+    mine[0] = 9
+    assert made.successes[0] == 1
+    with pytest.raises(ValueError, match="read-only"):
+        made.successes[0] = 5
+    with pytest.raises(AttributeError):
+        made.successes = mine
+
+
+def test_a_problem_without_attempts_is_a_problem():
+    assert counts(attempts=[10, 0, 10], successes=[1, 0, 10]).attempts.tolist() == [10, 0, 10]
+
+
+def test_labels_are_system_names_unless_a_name_occurs_in_two_benchmarks():
+    one = counts(problem=list("aab"), system=["x", "y", "x"])
+    assert one.systems == ("x", "y")
+    two = counts(problem=list("aab"), system=["x", "x", "y"], benchmark=["m", "g", "m"])
+    assert two.systems == ("m/x", "g/x", "m/y")
+    assert two.benchmarks == ("m", "g", "m")
+    assert two.system_index.tolist() == [0, 1, 2]
+    with pytest.raises(bp.CountsError, match="Rename"):
+        counts(problem=list("aaa"), system=["b/x", "x", "x"], benchmark=["a", "a/b", "z"])
+
+
+def test_select_keeps_the_rows_of_one_system():
+    both = counts(problem=list("aab"), system=["x", "y", "x"])
+    assert both.select("x").problem.tolist() == ["a", "b"]
+    with pytest.raises(bp.CountsError, match="there is no system 'z'; the systems are 'x', 'y'"):
+        both.select("z")
+
+
+def test_dataframes_come_and_go():
+    made = counts(system=["x", "y", "x"], benchmark="m")
+    frame = made.to_dataframe()
+    assert list(frame.columns) == ["benchmark", "system", "problem", "attempts", "successes"]
+    again = bp.Counts.from_dataframe(frame.assign(comment="ignored"))
+    assert again.sha256() == made.sha256()
+    with pytest.raises(bp.CountsError, match=r"(?s)attempts is not.*'problem', 'n', 'successes'"):
+        bp.Counts.from_dataframe(
+            frame.rename(columns={"attempts": "n"})[["problem", "n", "successes"]]
+        )
+
+
+def test_the_hash_is_of_the_contents():
+    assert counts().sha256() == counts(attempts=[10.0, 10.0, 10.0]).sha256()
+    assert counts().sha256() != counts(successes=[1, 1, 10]).sha256()
+    assert counts(problem=["ab", "c", "d"]).sha256() != counts(problem=["a", "bc", "d"]).sha256()
+
+
+rows = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 2**53)), min_size=1, max_size=60
+)
+
+
+@given(rows)
+def test_distinct_rows_stand_for_all_rows(given_rows):
+    system, successes, failures = (np.array(column) for column in zip(*given_rows, strict=True))
+    cells = distinct(system, successes, failures)
+    assert len(set(zip(cells.system, cells.successes, cells.failures, strict=True))) == len(
+        cells.system
+    )
+    assert (cells.system[cells.inverse] == system).all()
+    assert (cells.successes[cells.inverse] == successes).all()
+    assert (cells.failures[cells.inverse] == failures).all()
+    assert (np.bincount(cells.inverse) == cells.problems).all()
+    for one in np.unique(system):
+        mine = cells.of_system(int(one))
+        assert (mine.successes[mine.inverse] == successes[system == one]).all()
+        assert mine.problems.sum() == (system == one).sum()
+        histogram = cells.histogram(cells.successes)
+        at = (histogram.system == one) & (histogram.value == 0)
+        assert histogram.problems[at].sum() == ((system == one) & (successes == 0)).sum()

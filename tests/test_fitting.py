@@ -1,0 +1,310 @@
+"""The posterior is the right one, whatever samples it, and says when it is not."""
+
+import os
+import subprocess
+import sys
+import threading
+import warnings
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import bayespassk as bp
+from bayespassk import fitting
+from oracles import grid_posterior, mean_and_sd
+
+QUIET = {"progress": False}
+# Means of 4,000 draws with an effective size of 2,000 or more err by 0.022 sd; five times that
+# raises a false alarm in one of a million comparisons. The sd errs by 0.016 of itself.
+MEAN_ERROR, SD_ERROR = 0.11, 0.08
+
+
+def assert_posterior(fit, system, oracle, *, mean_error=MEAN_ERROR, sd_error=SD_ERROR):
+    for name in ("log_a", "logit_mean"):
+        values = fit["posterior"][name].sel(system=system).values
+        mean, sd = mean_and_sd(oracle[name], oracle["weight"])
+        assert abs(values.mean() - mean) < mean_error * sd, name
+        assert abs(values.std() / sd - 1) < sd_error, name
+
+
+def test_nuts_agrees_with_a_grid(counts, fit):
+    for system in counts.systems:
+        assert_posterior(fit, system, grid_posterior(counts.select(system), bp.Beta()))
+
+
+CASES = {
+    "unequal attempts": bp.Counts(
+        problem=range(40),
+        attempts=np.repeat([0, 3, 50, 2000], 10),
+        successes=np.r_[np.zeros(10), 0, 1, 0, 2, 0, 0, 3, 1, 0, 0, np.arange(10), np.arange(10) ** 3],
+    ),
+    "three million attempts": bp.Counts(
+        problem=range(30),
+        attempts=np.full(30, 3_000_000),
+        successes=np.r_[np.zeros(20), 1, 1, 2, 5, 10, 40, 200, 1000, 9000, 1_500_000],
+    ),
+    "one problem": bp.Counts(problem=["a"], attempts=[10], successes=[3]),
+    "no success": bp.Counts(problem=range(50), attempts=np.full(50, 100), successes=np.zeros(50)),
+    "no failure": bp.Counts(problem=range(50), attempts=np.full(50, 100), successes=np.full(50, 100)),
+    "nothing attempted": bp.Counts(problem=["a", "b"], attempts=[0, 0], successes=[0, 0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("counts", CASES.values(), ids=CASES.keys())
+@pytest.mark.filterwarnings("ignore::bayespassk.PriorDrivenWarning")
+def test_nuts_agrees_with_a_grid_where_data_are_odd(counts):
+    fit = bp.fit(counts, random_seed=2, **QUIET)
+    assert_posterior(fit, "system", grid_posterior(counts, bp.Beta()))
+
+
+def test_priors_are_used(counts):
+    family = bp.Beta(log_a=bp.Prior(-3.0, 0.1), log_b=bp.Prior(0.0, 0.5))
+    fit = bp.fit(counts, family, random_seed=3, **QUIET)
+    assert_posterior(fit, "small", grid_posterior(counts.select("small"), family))
+    assert bp.family_of(fit) == family
+
+
+def test_the_plain_pymc_model_has_the_same_posterior(counts):
+    """bp.build_model is what bp.fit samples: PyMC's own tools on it give the same."""
+    import pymc as pm
+
+    model = bp.build_model(counts)
+    assert {rv.name for rv in model.free_RVs} == {"log_a", "logit_mean"}
+    assert model.coords["system"] == counts.systems
+    logp = model.compile_logp()
+    oracle = grid_posterior(counts.select("small"), bp.Beta())
+    best = np.argmax(oracle["weight"])
+    other = np.flatnonzero(oracle["weight"] > 0.01 * oracle["weight"][best])[0]
+
+    def at(i):
+        return logp(
+            {name: np.array([oracle[name][i], 0.0]) for name in ("log_a", "logit_mean")}
+        ).item()
+
+    want = np.log(oracle["weight"][best] / oracle["weight"][other])
+    assert at(best) - at(other) == pytest.approx(want, abs=1e-6)
+    prior = pm.draw([model["a"], model["b"]], 5, random_seed=1)
+    assert all(np.isfinite(values).all() for values in prior)
+
+
+@pytest.fixture(scope="module")
+def many_problems():
+    """Return counts whose posterior is near normal, as those of many problems are."""
+    parameters = {"a": 0.5, "b": 5.0}
+    return bp.simulate(bp.Beta(), parameters, problems=2000, attempts=100, random_seed=8)
+
+
+@pytest.fixture(scope="module", params=["advi", "fullrank_advi"])
+def approximation(request, many_problems):
+    return bp.fit(many_problems, method=request.param, random_seed=4, **QUIET)
+
+
+def test_advi_agrees_with_nuts_where_the_posterior_is_near_normal(many_problems, approximation):
+    """The location within 0.2 sd and the scale within a tenth, of NUTS and of a grid."""
+    oracle = grid_posterior(many_problems, bp.Beta())
+    assert_posterior(approximation, "simulated", oracle, mean_error=0.2, sd_error=0.1)
+    assert bp.diagnostics(approximation).pareto_k < 0.7
+    assert bp.diagnostics(approximation).max_rhat is None
+    nuts = bp.fit(many_problems, random_seed=4, **QUIET)
+    ours, theirs = (bp.summarize(bp.forecast(fit, [100, 10_000])) for fit in (approximation, nuts))
+    width = theirs["upper"] - theirs["lower"]
+    for column in ("mean", "lower", "upper"):
+        assert ((ours[column] - theirs[column]).abs() < 0.1 * width).all(), column
+
+
+def test_advi_returns_the_same_layout(fit, approximation):
+    assert set(approximation.children) == set(fit.children)
+    for group in ("posterior", "prior", "observed_data", "constant_data", "log_likelihood"):
+        assert set(approximation[group].dataset) == set(fit[group].dataset)
+        for name in fit[group].dataset:
+            assert approximation[group][name].dims == fit[group][name].dims
+            assert approximation[group][name].dtype == fit[group][name].dtype
+    assert set(approximation.attrs) == set(fit.attrs)
+
+
+@pytest.mark.filterwarnings("ignore::bayespassk.PriorDrivenWarning")
+def test_advi_says_when_it_is_bad():
+    """One problem leaves a skewed, correlated posterior, which no independent normals match."""
+    counts = bp.Counts(problem=range(100), attempts=np.full(100, 10**6), successes=[1] + [0] * 99)
+    with pytest.warns(bp.ConvergenceWarning, match="Pareto k .* try method='nuts'") as caught:
+        fit = bp.fit(counts, method="advi", random_seed=1, **QUIET)
+    assert caught[0].message.pareto_k > 0.7
+    assert caught[0].message.systems == ("system",)
+    assert not bp.diagnostics(fit).converged
+
+
+def test_the_tree_is_what_arviz_takes(counts, fit):
+    summary = az.summary(fit, round_to="none")
+    assert len(summary) == 8
+    loo = az.loo(fit)
+    assert loo.n_data_points == len(counts)
+    assert loo.p == pytest.approx(4, abs=2)  # two parameters for each of two systems
+    for plot in (az.plot_trace_dist, az.plot_forest, az.plot_energy, az.plot_rank):
+        plot(fit)
+    assert fit["posterior"]["a"].dims == ("chain", "draw", "system")
+    assert fit["sample_stats"]["diverging"].dims == ("chain", "draw")
+
+
+def test_the_log_likelihood_is_of_each_problem(counts, fit):
+    from bayespassk.special import log_binomial
+
+    row = 200
+    system = counts.systems[counts.system_index[row]]
+    p = fit["posterior"].dataset.sel(system=system)
+    c, n = counts.successes[row], counts.attempts[row]
+    want = log_binomial(n, c) + bp.Beta().log_moment(
+        {"a": p["a"].values, "b": p["b"].values}, float(c), float(n - c)
+    )
+    got = fit["log_likelihood"]["successes"].sel(row=row)
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+    assert got["problem"].item() == counts.problem[row]
+    assert got["row_system"].item() == system
+
+
+def test_fits_repeat_and_do_not_depend_on_other_systems(counts, fit):
+    again = bp.fit(counts, random_seed=1, **QUIET)
+    xr.testing.assert_identical(again["posterior"].dataset, fit["posterior"].dataset)
+    alone = bp.fit(counts.select("large"), random_seed=1, **QUIET)
+    np.testing.assert_array_equal(
+        alone["posterior"]["log_a"].sel(system="large"), fit["posterior"]["log_a"].sel(system="large")
+    )  # fmt: skip
+    other = bp.fit(counts, random_seed=2, **QUIET)
+    assert not np.array_equal(other["posterior"]["log_a"], fit["posterior"]["log_a"])
+
+
+def test_a_seed_is_drawn_and_recorded(counts):
+    first = bp.fit(counts, draws=600, chains=2, tune=500, **QUIET)
+    seed = int(first.attrs["random_seed"])
+    second = bp.fit(counts, draws=600, chains=2, tune=500, random_seed=seed, **QUIET)
+    xr.testing.assert_identical(first["posterior"].dataset, second["posterior"].dataset)
+
+
+def test_a_fit_carries_its_provenance(counts, fit):
+    assert fit.attrs["input_sha256"] == counts.sha256()
+    assert fit.attrs["bayespassk_version"] == bp.__version__
+    assert fit.attrs["random_seed"] == 1
+    assert fit.attrs["sampler"].startswith("nutpie ")
+    found = bp.diagnostics(fit)
+    assert found.converged
+    assert found.max_rhat < 1.01
+    assert found.min_ess > 2000
+    assert found.divergences == 0
+    assert found.pareto_k is None
+
+
+def test_equal_rows_cost_nothing(counts):
+    """A hundred times the problems make the same arrays: only the weights grow."""
+    frame = counts.to_dataframe()
+    frames = [frame.assign(problem=frame["problem"] + f"-{i}") for i in range(100)]
+    large = bp.Counts.from_dataframe(pd.concat(frames))
+    small_data = bp.Beta().likelihood_data(counts.distinct())
+    large_data = bp.Beta().likelihood_data(large.distinct())
+    assert {k: v.shape for k, v in small_data.items()} == {
+        k: v.shape for k, v in large_data.items()
+    }
+    np.testing.assert_array_equal(100 * small_data["weight"], large_data["weight"])
+
+
+@pytest.mark.usefixtures("fit")
+def test_further_fits_compile_nothing(counts, monkeypatch):
+    import nutpie
+
+    def refuse(*_):
+        raise AssertionError("compiled again")
+
+    monkeypatch.setattr(nutpie, "compile_pymc_model", refuse)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bp.ConvergenceWarning)
+        bp.fit(counts.select("small"), draws=100, tune=100, random_seed=1, **QUIET)
+
+
+def test_a_fit_that_did_not_converge_is_returned_with_a_loud_warning(counts):
+    with pytest.warns(
+        bp.ConvergenceWarning, match="(?s)bulk ESS.*Do not use its numbers"
+    ) as caught:
+        fit = bp.fit(counts, draws=20, tune=20, chains=2, random_seed=1, **QUIET)
+    warning = caught[0].message
+    assert warning.min_ess < 400
+    assert set(warning.systems) == {"small", "large"}
+    assert not bp.diagnostics(fit).converged
+    assert fit["posterior"].dataset.sizes["draw"] == 20
+
+
+def test_systems_without_success_are_said_to_rest_on_the_prior():
+    counts = bp.Counts(
+        problem=[*range(40)] * 2,
+        attempts=np.full(80, 50),
+        successes=np.r_[np.zeros(40), np.arange(40)],
+        system=np.repeat(["none", "some"], 40),
+    )
+    with pytest.warns(
+        bp.PriorDrivenWarning, match="1 of 2 systems had no success.*'none'"
+    ) as caught:
+        fit = bp.fit(counts, random_seed=1, **QUIET)
+    assert caught[0].message.systems == ("none",)
+    table = bp.summarize(bp.forecast(fit, 10_000)).set_index("system")
+    assert table.loc["none", "lower"] < 0.05  # it may well be that nothing is ever solved,
+    assert table.loc["none", "upper"] > 0.3  # or a lot
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "mcmc"}, "method must be 'nuts', 'advi' or 'fullrank_advi'; got 'mcmc'"),
+        ({"pooling": "complete"}, "pooling must be 'none'; got 'complete'"),
+        ({"draws": 3}, "draws must be at least 4; got 3"),
+        ({"tune": 0}, "tune must be at least 1"),
+        ({"chains": 0}, "chains must be at least 1"),
+        ({"target_accept": 1.0}, "target_accept must lie between 0 and 1"),
+        ({"family": "beta"}, r"family must be a family such as bp\.Beta\(\); got 'beta'"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused_before_sampling(
+    counts, options, message, monkeypatch
+):
+    monkeypatch.setattr(fitting, "_nuts", None)
+    with pytest.raises(bp.OptionError, match=message):
+        bp.fit(counts, **options)
+
+
+def test_counts_must_be_counts(counts):
+    with pytest.raises(bp.OptionError, match=r"bp\.read_csv"):
+        bp.fit(counts.to_dataframe())
+
+
+def test_threads_may_fit_at_once(counts):
+    """Two threads that compile at once can hang: they take turns."""
+    families = [bp.Beta(log_a=bp.Prior(-1.0, sd)) for sd in (0.7, 0.8)]
+    fits = {}
+
+    def work(family):
+        fits[family] = bp.fit(counts, family, random_seed=1, **QUIET)
+
+    threads = [threading.Thread(target=work, args=(family,)) for family in families]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=300)
+    assert set(fits) == set(families)
+
+
+def test_draws_do_not_depend_on_the_compilation_cache(fit, tmp_path):
+    """A process whose cache of compiled functions is empty draws the same, bit by bit."""
+    code = (
+        "import bayespassk as bp, sys\n"
+        "counts = bp.thin(bp.load_example(), 100, random_seed=1)\n"
+        "fit = bp.fit(counts, random_seed=1, progress=False)\n"
+        "sys.stdout.write(fit['posterior']['log_a'].values.tobytes().hex())"
+    )
+    cold = {"PYTENSOR_FLAGS": f"base_compiledir={tmp_path}", "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | cold,
+    )
+    assert bytes.fromhex(done.stdout) == fit["posterior"]["log_a"].values.tobytes()
