@@ -306,18 +306,22 @@ def _nuts(
             compiled = _compiled(family)
         for position, system in enumerate(systems):
             advance(f"Sampling {system}", position)
-            traces.append(
-                nutpie.sample(
-                    compiled.with_data(**family.likelihood_data(cells.of_system(position))),
-                    draws=size.draws,
-                    tune=size.tune,
-                    chains=size.chains,
-                    seed=system_seed(seed, system),
-                    target_accept=size.target_accept,
-                    save_warmup=False,
-                    progress_bar=False,
-                )
+            sampler = nutpie.sample(
+                compiled.with_data(**family.likelihood_data(cells.of_system(position))),
+                draws=size.draws,
+                tune=size.tune,
+                chains=size.chains,
+                seed=system_seed(seed, system),
+                target_accept=size.target_accept,
+                save_warmup=False,
+                progress_bar=False,
+                blocking=False,
             )
+            try:
+                traces.append(sampler.wait())
+            except BaseException:  # waiting itself, unlike nutpie, does not hide an interruption
+                sampler.cancel()
+                raise
     free = {
         name: np.concatenate([trace.posterior[name].values for trace in traces], axis=-1)
         for name in free_names(family)

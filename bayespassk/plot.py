@@ -69,6 +69,13 @@ def plot_forecast(
         ylabel=f"pass@k ({target})" if target else "pass@k",
     )
     what = f"line: median, band: {prob:.0%}"
-    ax.legend(title=what if known is None else f"{what}, dots: known", fontsize="small")
+    ax.legend(
+        title=what if known is None else f"{what}, dots: known",
+        title_fontsize="small",
+        fontsize="small",
+        alignment="left",
+        framealpha=0.6,
+        edgecolor="none",
+    )
     ax.spines[["top", "right"]].set_visible(False)
     return ax

@@ -1,0 +1,5 @@
+"""``python -m bayespassk`` is the command ``bayespassk``."""
+
+from bayespassk.cli import main
+
+main()

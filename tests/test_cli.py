@@ -1,0 +1,147 @@
+"""The command line, as its users meet it: a process with a status, output and errors."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import bayespassk as bp
+
+
+def run(*arguments, status=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "bayespassk", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"COLUMNS": "100"},
+    )
+    assert done.returncode == status, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def counts_path(counts, tmp_path_factory):
+    path = tmp_path_factory.mktemp("counts") / "counts.csv"
+    counts.to_dataframe().to_csv(path, index=False)
+    return path
+
+
+def test_counts_to_fit_to_forecast(counts, counts_path, tmp_path):
+    fit_path = tmp_path / "fit.nc"
+    done = run("fit", counts_path, "-o", fit_path, "--seed", 1)
+    assert done.stdout == ""
+    assert "the sampler converged" in done.stderr
+    done = run("forecast", fit_path, "--k", "1,1000,1e6", "--format", "json")
+    found = json.loads(done.stdout)
+    assert done.stderr == ""
+    want = bp.summarize(bp.forecast(bp.load(fit_path), [1, 1000, 10**6]))
+    assert [row["k"] for row in found["rows"]] == want["k"].tolist()
+    assert [row["upper"] for row in found["rows"]] == pytest.approx(want["upper"].tolist())
+    assert found["meta"]["input_sha256"] == counts.sha256()
+    assert found["meta"]["diagnostics"]["converged"] is True
+    # the same from the counts at once, with the same seed
+    direct = json.loads(run("forecast", counts_path, "--k", "1,1000,1e6", "--format", "json", "--seed", 1).stdout)  # fmt: skip
+    assert direct["rows"] == found["rows"]
+
+
+@pytest.mark.parametrize("target", ["benchmark", "population", "realised"])
+def test_formats_and_targets(fit_path, tmp_path, target):
+    table = run("forecast", fit_path, "--k", 1000, "--target", target, "--prob", 0.5).stdout
+    assert f"target {target}" in table
+    assert "50% equal-tailed credible interval" in table
+    out = tmp_path / "out.csv"
+    done = run("forecast", fit_path, "--k", 1000, "--target", target, "--prob", 0.5, "--format", "csv", "-o", out)  # fmt: skip
+    assert done.stdout == ""
+    rows = list(csv.DictReader(io.StringIO(out.read_text())))
+    assert [row["system"] for row in rows] == ["small", "large"]
+    assert all(0 < float(row["lower"]) < float(row["upper"]) <= 1 for row in rows)
+
+
+def test_the_demo_shows_forecast_and_truth():
+    done = run("demo")
+    assert "known: pass@k from all 10,000 attempts" in done.stdout
+    assert done.stdout.count("10,000") >= 4
+    assert done.stderr == ""
+
+
+def test_a_fit_that_did_not_converge_gives_status_0_and_a_loud_warning(counts_path):
+    done = run("forecast", counts_path, "--format", "json", "--draws", 20, "--tune", 20, "--k", 10)
+    assert "WARNING: the fit did not converge" in done.stderr
+    diagnostics = json.loads(done.stdout)["meta"]["diagnostics"]
+    assert diagnostics["converged"] is False
+    assert diagnostics["min_ess"] < 400
+
+
+def test_advi_from_the_command_line(counts_path):
+    done = run("forecast", counts_path, "--method", "advi", "--k", 100, "--format", "json")
+    meta = json.loads(done.stdout)["meta"]
+    assert meta["method"] == "advi"
+    assert meta["diagnostics"]["pareto_k"] is not None
+
+
+BAD = {
+    "no such file": (["forecast", "none.csv"], "none.csv: cannot be read: No such file"),
+    "bad rows": (["forecast", "{bad}"], "successes must not exceed attempts: 1 of 1 rows breaks this"),
+    "k of zero": (["forecast", "{counts}", "--k", "0"], "k must be a whole number from 1 to 1e12; got 0"),
+    "k of text": (["forecast", "{counts}", "--k", "1,ten"], "separated by commas, as in 1,100,1e6; got 'ten'"),
+    "target": (["forecast", "{counts}", "--target", "future"], "target must be 'benchmark', 'population' or 'realised'"),
+    "prob": (["forecast", "{counts}", "--prob", "95"], "prob must lie between 0 and 1"),
+    "family": (["forecast", "{counts}", "--family", "gamma"], "family must be one of 'beta'; got 'gamma'"),
+    "method": (["fit", "{counts}", "-o", "{out}", "--method", "mle"], "method must be 'nuts'"),
+    "format": (["forecast", "{counts}", "--format", "xml"], "Invalid value for '--format'"),
+    "folder": (["fit", "{counts}", "-o", "nowhere/fit.nc"], "the folder must exist"),
+    "sampling a saved fit": (["forecast", "{fit}", "--draws", "10"], "--draws has no meaning for a saved fit"),
+    "no command": (["predict"], "No such command 'predict'"),
+    "another netCDF": (["forecast", "{other}"], "not a netCDF file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input_gives_status_2_and_one_readable_line(
+    arguments, message, counts_path, fit_path, tmp_path
+):
+    bad, other = tmp_path / "bad.csv", tmp_path / "other.nc"
+    bad.write_text("problem,attempts,successes\na,1,2\n")
+    other.write_bytes(b"\x89HDF and no more")
+    places = {"bad": bad, "counts": counts_path, "fit": fit_path, "other": other, "out": tmp_path / "fit.nc"}  # fmt: skip
+    done = run(*(a.format(**places) for a in arguments), status=2)
+    assert done.stdout == ""
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "fit.nc").exists()
+    if done.stderr.startswith("Error"):
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("moment", ["compiling", "sampling"])
+def test_an_interruption_leaves_no_traceback_and_no_file(counts_path, tmp_path, moment):
+    """A signal while imports and compilers run, and one while a million draws are made."""
+    out = tmp_path / "fit.nc"
+    code = (
+        "import os, signal, sys, threading, time, nutpie\n"
+        "def interrupt(): time.sleep(1.0); os.kill(os.getpid(), signal.SIGINT)\n"
+        "thread = threading.Thread(target=interrupt, daemon=True)\n"
+        f"original = nutpie.{'compile_pymc_model' if moment == 'compiling' else 'sample'}\n"
+        "def start(*a, **k): thread.start(); return original(*a, **k)\n"
+        f"nutpie.{'compile_pymc_model' if moment == 'compiling' else 'sample'} = start\n"
+        f"sys.argv = ['bayespassk', 'fit', {str(counts_path)!r}, '-o', {str(out)!r}, '--draws', '1000000']\n"
+        "import bayespassk.cli; bayespassk.cli.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.strip() == "Interrupted; nothing was written."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_version_and_help():
+    assert bp.__version__ in run("--version").stdout
+    for command in ("fit", "forecast", "demo"):
+        assert command in run("--help").stdout
+        assert "Usage:" in run(command, "--help").stdout

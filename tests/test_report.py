@@ -1,0 +1,67 @@
+"""Text says what its numbers are and where they came from."""
+
+import csv
+import io
+import json
+
+import pytest
+
+import bayespassk as bp
+from bayespassk import report
+
+
+@pytest.fixture(scope="module")
+def forecast(fit):
+    return bp.forecast(fit, [1, 1000, 10**12])
+
+
+def test_json_holds_rows_and_provenance(counts, fit, forecast):
+    table = bp.summarize(forecast, 0.9)
+    found = json.loads(report.as_json(table, report.provenance(fit, forecast)))
+    assert [row["k"] for row in found["rows"]] == [1, 1000, 10**12] * 2
+    assert set(found["rows"][0]) == {"system", "k", "mean", "median", "lower", "upper"}
+    assert found["rows"][1]["mean"] == pytest.approx(table["mean"][1], rel=1e-12)
+    meta = found["meta"]
+    assert meta["input_sha256"] == counts.sha256()
+    assert (meta["version"], meta["seed"], meta["target"]) == (bp.__version__, 1, "benchmark")
+    assert meta["family"]["name"] == "beta"
+    assert meta["interval"] == {"prob": 0.9, "kind": "eti"}
+    assert set(meta["diagnostics"]) >= {"converged", "max_rhat", "min_ess", "divergences"}
+
+
+def test_csv_quotes_what_users_wrote(forecast):
+    table = bp.summarize(forecast.assign_coords(system=['a, "quoted"\nname', "=1+1"]))
+    rows = list(csv.DictReader(io.StringIO(report.as_csv(table))))
+    assert rows[0]["system"] == 'a, "quoted"\nname'
+    assert float(rows[1]["mean"]) == table["mean"][1]
+
+
+def test_small_probabilities_are_not_shown_as_zero(forecast):
+    table = bp.summarize(forecast * 1e-7)
+    assert " 0.0000" not in report.as_text(table)
+    assert "1,000,000,000,000" in report.as_text(table)
+
+
+def test_the_caption_warns_if_the_fit_did_not_converge(counts):
+    with pytest.warns(bp.ConvergenceWarning):
+        fit = bp.fit(counts, draws=20, tune=20, chains=2, random_seed=1, progress=False)
+    forecast = bp.forecast(fit, 10)
+    text = report.caption(bp.summarize(forecast), report.provenance(fit, forecast))
+    assert "did not converge" in text
+    assert "Do not use its numbers yet" in text
+
+
+def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "out.csv"
+    report.write(path, "old")
+
+    def fail(temporary, text, **_):
+        with temporary.open("w") as file:
+            file.write(text[:2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(path), "write_text", fail)
+    with pytest.raises(bp.InputError, match=r"out\.csv: cannot be written: No space left"):
+        report.write(path, "new text")
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["out.csv"]
