@@ -20,7 +20,7 @@ from bayespassk.cells import Cells
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError, PriorDrivenWarning
 from bayespassk.families import Beta, Family
-from bayespassk.families.base import log_prior
+from bayespassk.families.base import Prior, log_prior
 from bayespassk.posterior import (
     MAX_PARETO_K,
     MAX_RHAT,
@@ -235,13 +235,15 @@ def _model(
         import pymc as pm
     import pytensor.tensor as pt
 
-    def normal(name: str, mean: Any, sd: float) -> Any:
+    def declare(name: str, prior: Prior, loc: Any = None) -> Any:
         # A Python float may become a float32 constant in a graph: hand over float64.
-        mean = np.float64(mean) if isinstance(mean, float) else mean
-        return pm.Normal(name, pt.as_tensor_variable(mean), np.float64(sd), dims="system")
+        loc = pt.as_tensor_variable(np.float64(prior.loc) if loc is None else loc)
+        scale = np.float64(prior.scale)
+        kind = {"normal": pm.Normal, "logistic": pm.Logistic}[prior.kind]
+        return kind(name, loc, scale, dims="system")
 
     with pm.Model(coords={"system": list(systems)}) as model:
-        free = family.prior(normal)
+        free = family.prior(declare)
         natural = family.natural(free, graph())
         for name, value in natural.items():
             pm.Deterministic(name, value, dims="system")

@@ -39,7 +39,7 @@ def simulate(
     --------
     >>> import bayespassk as bp
     >>> bp.simulate(bp.Beta(), {"a": 0.2, "b": 5.0}, problems=50, attempts=100, random_seed=1)
-    Counts: 50 rows, 1 system, 100 attempts a problem, 20 rows without success
+    Counts: 50 rows, 1 system, 100 attempts a problem, 30 rows without success
     """
     rng = np.random.default_rng(random_seed)
     p = family.draw(

@@ -2,7 +2,7 @@
 
 import mpmath as mp
 import numpy as np
-from scipy import special as sp
+from scipy import special as sp, stats
 
 import bayespassk as bp
 
@@ -18,6 +18,13 @@ def log_beta_moment(alpha: float, beta: float, a: float, b: float) -> mp.mpf:
         return log_beta(x + i, y + j) - log_beta(x, y)
 
 
+def density(prior: bp.Prior, x: np.ndarray) -> np.ndarray:
+    """Return the log density of a prior, by SciPy."""
+    return getattr(stats, {"normal": "norm"}.get(prior.kind, prior.kind)).logpdf(
+        x, prior.loc, prior.scale
+    )
+
+
 def grid_posterior(counts: bp.Counts, family: bp.Beta) -> dict[str, np.ndarray]:
     """Return the posterior of a beta on a grid of (log a, log b): points and their weights.
 
@@ -28,11 +35,9 @@ def grid_posterior(counts: bp.Counts, family: bp.Beta) -> dict[str, np.ndarray]:
     def log_posterior(log_a, log_b):
         a, b = np.exp(log_a)[..., None], np.exp(log_b)[..., None]
         likelihood = sp.betaln(a + c, b + n - c) - sp.betaln(a, b)
-        za = (log_a - family.log_a.mean) / family.log_a.sd
-        zb = (log_b - family.log_b.mean) / family.log_b.sd
-        return likelihood.sum(-1) - (za**2 + zb**2) / 2
+        return likelihood.sum(-1) + density(family.log_a, log_a) + density(family.log_b, log_b)
 
-    log_a, log_b = np.linspace(-9, 5, 80), np.linspace(-6, 14, 80)
+    log_a, log_b = np.linspace(-12, 6, 120), np.linspace(-20, 40, 240)
     for points in (160, 160, 160):
         grid = np.meshgrid(log_a, log_b, indexing="ij")
         value = log_posterior(*grid)

@@ -66,5 +66,5 @@ def test_prior_draws_come_from_the_prior(fit):
     log_a = fit["prior"]["log_a"].values.ravel()
     prior = bp.Beta().log_a
     error = 4.5 / np.sqrt(log_a.size)  # false alarm 1e-5
-    assert abs(log_a.mean() - prior.mean) < error * prior.sd
-    assert abs(log_a.std() / prior.sd - 1) < error
+    assert abs(log_a.mean() - prior.loc) < error * prior.scale
+    assert abs(log_a.std() / prior.scale - 1) < error

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,47 +13,53 @@ from bayespassk.cells import Cells
 from bayespassk.errors import OptionError
 from bayespassk.special import NUMPY, Special
 
-__all__ = ["Family", "Normal", "Parameters", "Prior", "draw_prior", "log_prior"]
+__all__ = ["Declare", "Family", "Parameters", "Prior", "draw_prior", "log_prior"]
 
 type Parameters = Mapping[str, Any]
 """Parameters by name; the values are arrays (or graphs) that broadcast against each other."""
 
-type Normal = Callable[[str, Any, Any], Any]
-"""What :meth:`Family.prior` calls once a parameter: ``normal(name, mean, sd)`` -> its value."""
+type Declare = Callable[..., Any]
+"""What :meth:`Family.prior` calls once a parameter: ``declare(name, prior, loc=prior.loc)``."""
 
 
 @dataclass(frozen=True)
 class Prior:
-    """A normal prior on the scale a parameter's name says: ``log_a`` is on the logarithm of a.
+    """A normal or logistic prior, on the scale a name says: ``log_a`` is of the logarithm of a.
 
     Parameters
     ----------
-    mean : float
-        Mean, on that scale.
-    sd : float
-        Standard deviation, on that scale; must be positive.
+    loc : float
+        Median, on that scale.
+    scale : float
+        Standard deviation of a normal; scale of a logistic, whose standard deviation is 1.8 times
+        that. Positive.
+    kind : {"normal", "logistic"}
+        The tails of a logistic are exponential: data far from `loc` overrule it sooner.
 
     Examples
     --------
     >>> from bayespassk import Prior
     >>> prior = Prior.from_median(0.2, factor=2.7)  # 68% of its mass within a factor of 2.7
-    >>> round(prior.mean, 3), round(prior.sd, 3)
+    >>> round(prior.loc, 3), round(prior.scale, 3)
     (-1.609, 0.993)
     """
 
-    mean: float
-    sd: float
+    loc: float
+    scale: float
+    kind: Literal["normal", "logistic"] = "normal"
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.mean) and math.isfinite(self.sd) and self.sd > 0):
+        if not (math.isfinite(self.loc) and math.isfinite(self.scale) and self.scale > 0):
             raise OptionError(
-                f"a prior needs a finite mean and a finite, positive sd; got mean={self.mean!r}, "
-                f"sd={self.sd!r}"
+                "a prior needs a finite loc and a finite, positive scale; got "
+                f"loc={self.loc!r}, scale={self.scale!r}"
             )
+        if self.kind not in ("normal", "logistic"):
+            raise OptionError(f"a prior must be 'normal' or 'logistic'; got {self.kind!r}")
 
     @classmethod
     def from_median(cls, median: float, *, factor: float) -> "Prior":
-        """Return the prior of a logarithm, from the parameter's own median and a factor.
+        """Return the normal prior of a logarithm, from the parameter's own median and a factor.
 
         Parameters
         ----------
@@ -73,6 +79,19 @@ class Prior:
                 f"median={median!r}, factor={factor!r}"
             )
         return cls(math.log(median), math.log(factor))
+
+    def log_density(self, x: Any, loc: Any) -> Any:
+        """Return the log density at `x` of this prior moved to `loc`."""
+        z = (x - loc) / self.scale
+        if self.kind == "normal":
+            return -0.5 * z * z - math.log(self.scale) - 0.5 * math.log(2 * math.pi)
+        return -np.abs(z) - 2 * np.log1p(np.exp(-np.abs(z))) - math.log(self.scale)
+
+    def draw(self, rng: np.random.Generator, loc: Any, size: tuple[int, ...]) -> Any:
+        """Return draws of shape `size` from this prior moved to `loc`."""
+        normal = self.kind == "normal"
+        standard = rng.standard_normal(size) if normal else rng.logistic(size=size)
+        return loc + self.scale * standard
 
 
 @dataclass(frozen=True)
@@ -101,12 +120,12 @@ class Family(ABC):
         return {"name": self.name, "priors": {k: asdict(v) for k, v in self.priors.items()}}
 
     @abstractmethod
-    def prior(self, normal: Normal) -> dict[str, Any]:
-        """Declare the free parameters, each by one call of `normal`, and return them by name.
+    def prior(self, declare: Declare) -> dict[str, Any]:
+        """Declare the free parameters, each by one call of `declare`, and return them by name.
 
-        Written once, run by three callers: with ``pm.Normal`` it builds the model, with a random
-        generator it draws from the prior, with given values it sums the log density. The free
-        parameters are those that sample well, which need not be those the priors are on.
+        Written once, run by three callers: one builds the PyMC model, one draws from the prior,
+        one sums log densities. The free parameters are those that sample well, which need not
+        be those the priors are on.
         """
 
     @abstractmethod
@@ -148,21 +167,20 @@ def draw_prior(
 ) -> dict[str, NDArray[np.float64]]:
     """Return draws of the free parameters of `family` from its prior, each of shape `size`."""
 
-    def normal(_name: str, mean: Any, sd: Any) -> NDArray[np.float64]:
-        return rng.normal(mean, sd, size)
+    def declare(_name: str, prior: Prior, loc: Any = None) -> Any:
+        return prior.draw(rng, prior.loc if loc is None else loc, size)
 
-    return family.prior(normal)
+    return family.prior(declare)
 
 
 def log_prior(family: Family, free: Parameters) -> NDArray[np.float64]:
     """Return the log prior density at the free parameters `free`, of their broadcast shape."""
     total: Any = 0.0
 
-    def normal(name: str, mean: Any, sd: Any) -> Any:
+    def declare(name: str, prior: Prior, loc: Any = None) -> Any:
         nonlocal total
-        z = (free[name] - mean) / sd
-        total = total - 0.5 * z * z - np.log(sd) - 0.5 * math.log(2 * math.pi)
+        total = total + prior.log_density(free[name], prior.loc if loc is None else loc)
         return free[name]
 
-    family.prior(normal)
+    family.prior(declare)
     return np.asarray(total)
