@@ -452,8 +452,9 @@ def _log_joint(cells: Cells, family: Family, free: Draws, systems: int) -> NDArr
 def _diagnose_advi(systems: tuple[str, ...], log_ratio: NDArray[np.float64]) -> Diagnostics:
     from arviz_stats.base import array_stats
 
-    draws = np.moveaxis(log_ratio, -1, 0)
-    pareto_k = np.asarray(array_stats.pareto_khat(draws, r_eff=1.0, tail="right", log_weights=True))
+    # ArviZ takes log-likelihoods, whose negatives are the log weights of leave-one-out.
+    draws = np.moveaxis(log_ratio, -1, 0).reshape(len(systems), -1)
+    pareto_k = np.asarray(array_stats.psislw(-draws)[1])
     return Diagnostics(
         max_rhat=None,
         min_ess=None,

@@ -17,9 +17,10 @@ from bayespassk import fitting
 from oracles import grid_posterior, mean_and_sd
 
 QUIET = {"progress": False}
-# Means of 4,000 draws with an effective size of 2,000 or more err by 0.022 sd; five times that
-# raises a false alarm in one of a million comparisons. The sd errs by 0.016 of itself.
-MEAN_ERROR, SD_ERROR = 0.11, 0.08
+# Means of draws with an effective size of 2,000 or more err by 0.022 sd; five times that raises a
+# false alarm in one of a million comparisons. The sd errs by 0.016 of itself, or by 0.025 where
+# tails are exponential.
+MEAN_ERROR, SD_ERROR = 0.11, 0.12
 
 
 def assert_posterior(fit, system, oracle, *, mean_error=MEAN_ERROR, sd_error=SD_ERROR):
@@ -56,7 +57,7 @@ CASES = {
 @pytest.mark.parametrize("counts", CASES.values(), ids=CASES.keys())
 @pytest.mark.filterwarnings("ignore::bayespassk.PriorDrivenWarning")
 def test_nuts_agrees_with_a_grid_where_data_are_odd(counts):
-    fit = bp.fit(counts, random_seed=2, **QUIET)
+    fit = bp.fit(counts, draws=4000, random_seed=2, **QUIET)
     assert_posterior(fit, "system", grid_posterior(counts, bp.Beta()))
 
 
@@ -125,15 +126,24 @@ def test_advi_returns_the_same_layout(fit, approximation):
     assert set(approximation.attrs) == set(fit.attrs)
 
 
-@pytest.mark.filterwarnings("ignore::bayespassk.PriorDrivenWarning")
 def test_advi_says_when_it_is_bad():
-    """One problem leaves a skewed, correlated posterior, which no independent normals match."""
-    counts = bp.Counts(problem=range(100), attempts=np.full(100, 10**6), successes=[1] + [0] * 99)
+    """Five problems leave a skewed posterior, which no normal matches."""
+    counts = bp.Counts(problem=range(5), attempts=np.full(5, 10), successes=[10, 0, 0, 1, 10])
     with pytest.warns(bp.ConvergenceWarning, match="Pareto k .* try method='nuts'") as caught:
-        fit = bp.fit(counts, method="advi", random_seed=1, **QUIET)
+        fit = bp.fit(counts, method="fullrank_advi", random_seed=1, **QUIET)
     assert caught[0].message.pareto_k > 0.7
     assert caught[0].message.systems == ("system",)
     assert not bp.diagnostics(fit).converged
+
+
+def test_pareto_k_is_that_of_the_importance_ratios():
+    """Ratios that are Pareto distributed with known shapes; the estimate errs by 0.1 or so."""
+    shapes = np.array([0.1, 0.4, 1.2])
+    log_ratio = shapes * np.random.default_rng(1).exponential(size=(4, 5000, 3))
+    for i, shape in enumerate(shapes):
+        found = fitting._diagnose_advi(("x",), log_ratio[..., i : i + 1]).pareto_k
+        assert found == pytest.approx(shape, abs=0.25)
+    assert fitting._diagnose_advi(("a", "b", "c"), log_ratio).systems == ("c",)
 
 
 def test_the_tree_is_what_arviz_takes(counts, fit):
