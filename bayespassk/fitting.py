@@ -354,8 +354,9 @@ def _diagnose_nuts(
 
     values = np.stack([np.moveaxis(value, -1, 0) for value in free.values()], axis=-1)
     values = np.moveaxis(values, -1, 1)  # dims (system, parameter, chain, draw)
-    ess = np.asarray(array_stats.ess(values)).min(-1)
-    rhat = np.asarray(array_stats.rhat(values)).max(-1) if values.shape[2] > 1 else None
+    with np.errstate(all="ignore"):  # chains that never moved have an R-hat of infinity
+        ess = np.asarray(array_stats.ess(values)).min(-1)
+        rhat = np.asarray(array_stats.rhat(values)).max(-1) if values.shape[2] > 1 else None
     bad = (divergences > 0) | ~(ess >= MIN_ESS)
     if rhat is not None:
         bad |= ~(rhat <= MAX_RHAT)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,10 +33,10 @@ def provenance(fit: xr.DataTree, forecast: xr.DataArray | None = None) -> dict[s
         "diagnostics": {
             "converged": found.converged,
             "message": found.message(),
-            "max_rhat": found.max_rhat,
-            "min_ess": found.min_ess,
+            "max_rhat": _finite(found.max_rhat),
+            "min_ess": _finite(found.min_ess),
             "divergences": found.divergences,
-            "pareto_k": found.pareto_k,
+            "pareto_k": _finite(found.pareto_k),
             "systems": list(found.systems),
         },
     }
@@ -43,6 +44,11 @@ def provenance(fit: xr.DataTree, forecast: xr.DataArray | None = None) -> dict[s
         meta["target"] = forecast.attrs["target"]
         meta["forecast_seed"] = int(forecast.attrs["forecast_seed"])
     return meta
+
+
+def _finite(value: float | None) -> float | None:
+    """Return None for what JSON has no number for."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def as_json(table: "pd.DataFrame", meta: dict[str, Any]) -> str:

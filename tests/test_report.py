@@ -51,6 +51,20 @@ def test_the_caption_warns_if_the_fit_did_not_converge(counts):
     assert "Do not use its numbers yet" in text
 
 
+def test_even_a_hopeless_fit_makes_valid_json(counts):
+    """Chains that never moved have an R-hat of infinity, for which JSON has no number."""
+    with pytest.warns(bp.ConvergenceWarning, match="R-hat"):
+        fit = bp.fit(counts, draws=4, tune=1, random_seed=1, progress=False)
+    forecast = bp.forecast(fit, 10)
+    text = report.as_json(bp.summarize(forecast), report.provenance(fit, forecast))
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    found = json.loads(text, parse_constant=refuse)
+    assert found["meta"]["diagnostics"]["converged"] is False
+
+
 def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "out.csv"
     report.write(path, "old")
