@@ -33,8 +33,8 @@ CHUNK = 2_000_000
 def forecast(
     fit: xr.DataTree,
     k: float | Iterable[float],
-    *,
     target: Target = "benchmark",
+    *,
     random_seed: int | None = None,
 ) -> xr.DataArray:
     """Return the posterior of pass@k for each system: one value a draw, not summarised.
@@ -112,7 +112,7 @@ def forecast(
 
 
 def summarize(
-    forecast: xr.DataArray, prob: float = 0.95, *, kind: Literal["eti", "hdi"] = "eti"
+    forecast: xr.DataArray, prob: float = 0.95, kind: Literal["eti", "hdi"] = "eti"
 ) -> "pd.DataFrame":
     """Return a table with the mean, median and credible interval of a forecast.
 

@@ -20,10 +20,11 @@ __all__ = ["as_csv", "as_json", "as_text", "caption", "provenance", "write"]
 
 def provenance(fit: xr.DataTree, forecast: xr.DataArray | None = None) -> dict[str, Any]:
     """Return what a number must carry with it, as data that JSON can hold."""
-    found = diagnostics(fit)
+    found, family = diagnostics(fit), family_of(fit).spec()
     meta = {
         "version": fit.attrs["bayespassk_version"],
-        "family": family_of(fit).spec(),
+        "family": family["name"],
+        "priors": family["priors"],
         "method": fit.attrs["method"],
         "sampler": fit.attrs["sampler"],
         "sampling": json.loads(fit.attrs["sampling"]),
@@ -97,7 +98,7 @@ def caption(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
     return (
         f"pass@k, target {meta['target']}: {TARGETS[meta['target']]}. lower, upper: "
         f"{100 * table.attrs['prob']:.4g}% {kind} credible interval.\n"
-        f"Family {meta['family']['name']}, {meta['method']} ({meta['sampler']}), seed "
+        f"Family {meta['family']}, {meta['method']} ({meta['sampler']}), seed "
         f"{meta['seed']}; {', '.join(figures)}, {found['divergences']} divergences: "
         f"{found['message']}.\n"
         f"bayespassk {meta['version']}, input sha256 {meta['input_sha256'][:16]}."
