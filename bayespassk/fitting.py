@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
-from bayespassk.errors import OptionError, PriorDrivenWarning
-from bayespassk.families import Beta, Family
+from bayespassk.errors import FitFileError, OptionError, PriorDrivenWarning
+from bayespassk.families import Beta, Family, family_from_spec
 from bayespassk.families.base import Prior, log_prior
 from bayespassk.posterior import (
     MAX_PARETO_K,
@@ -189,6 +189,10 @@ def _check_options(
         )
     if not isinstance(family, Family):
         raise OptionError(f"family must be a family such as bp.Beta(); got {family!r}")
+    try:
+        family_from_spec(family.spec())
+    except FitFileError as error:  # a fit could not say what it was made with
+        raise OptionError(f"family must be one of bayespassk's own; got {family!r}") from error
     if method not in get_args(Method.__value__):
         raise OptionError(f"method must be 'nuts', 'advi' or 'fullrank_advi'; got {method!r}")
     if pooling != "none":

@@ -9,6 +9,7 @@ all attempts.
 """
 
 import argparse
+import math
 import time
 import warnings
 from pathlib import Path
@@ -63,7 +64,9 @@ def draw(log: bp.Counts, fit, attempts: int, path: Path) -> None:
     ax.figure.savefig(path, dpi=150)
 
 
-def score(log: bp.Counts, attempts: list[int], ks: list[int], thinnings: int) -> pd.DataFrame:
+def score(
+    log: bp.Counts, family: bp.Family, attempts: list[int], ks: list[int], thinnings: int
+) -> pd.DataFrame:
     """Return error and coverage for each n and k, over thinnings and systems."""
     truth = bp.estimators.chen(log, ks).ravel()
     rows = []
@@ -72,11 +75,11 @@ def score(log: bp.Counts, attempts: list[int], ks: list[int], thinnings: int) ->
             counts = bp.thin(log, n, random_seed=seed)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", bp.PriorDrivenWarning)
-                fit = bp.fit(counts, random_seed=seed, progress=False)
+                fit = bp.fit(counts, family, random_seed=seed, progress=False)
             for target in ("benchmark", "realised"):
                 table = bp.summarize(bp.forecast(fit, ks, target=target))
                 table["truth"] = truth
-                rows.append(table.assign(n=n, target=target, fits=len(counts.systems)))
+                rows.append(table.assign(n=n, target=target))
     table = pd.concat(rows)
     table = table[table["k"] > table["n"]]
     table["error"] = table["mean"] - table["truth"]
@@ -104,13 +107,19 @@ def main() -> None:
     parser.add_argument("--k", type=numbers, default=[1000, 10_000])
     parser.add_argument("--thinnings", type=int, default=1)
     parser.add_argument("--figure", type=Path)
+    parser.add_argument(
+        "--normal-prior", action="store_true", help="log b ~ normal(log 5, 1.5), with --thinnings"
+    )
     options = parser.parse_args()
     log = bp.read_csv(options.log)
     if options.thinnings == 1:
         for attempts in options.attempts:
             print(one_thinning(log, attempts, options.k, options.figure))
     else:
-        table = score(log, options.attempts, options.k, options.thinnings)
+        family = bp.Beta()
+        if options.normal_prior:
+            family = bp.Beta(log_b=bp.Prior(math.log(5.0), 1.5, "normal"))
+        table = score(log, family, options.attempts, options.k, options.thinnings)
         print(table.round(3).to_string(index=False))
 
 
