@@ -27,6 +27,7 @@ from bayespassk.posterior import (
     MIN_ESS,
     Diagnostics,
     as_tree,
+    cell_log_moments,
     free_names,
     system_seed,
 )
@@ -42,6 +43,9 @@ type Draws = dict[str, NDArray[np.float64]]
 
 ADVI_STEPS = 10_000
 ADVI_LEARNING_RATE = 0.02
+
+DATA = "data_"
+"""Before the names of arrays in the model, which must differ from those of parameters."""
 
 _COMPILING = threading.Lock()
 """Two threads that compile at once can hang."""
@@ -247,11 +251,11 @@ def _model(
         return kind(name, loc, scale, dims="system")
 
     with pm.Model(coords={"system": list(systems)}) as model:
-        free = family.prior(declare)
+        free = family.prior(declare, graph())
         natural = family.natural(free, graph())
         for name, value in natural.items():
             pm.Deterministic(name, value, dims="system")
-        shared = {name: pm.Data(name, values) for name, values in data.items()}
+        shared = {name: pm.Data(f"{DATA}{name}", values) for name, values in data.items()}
         pm.Potential("log_likelihood", family.log_likelihood(natural, shared, graph()))
     return model
 
@@ -292,6 +296,13 @@ def _compiled(family: Family) -> Any:
         return nutpie.compile_pymc_model(model)
 
 
+def _with_data(compiled: Any, data: Mapping[str, NDArray[Any]]) -> Any:
+    """Return the compiled model with other data; arrays that its graph does not use are dropped."""
+    used = {variable.name for variable in compiled.shared_var_keys}
+    named = {f"{DATA}{name}": values for name, values in data.items()}
+    return compiled.with_data(**{name: named[name] for name in used & set(named)})
+
+
 # Samplers --------------------------------------------------------------------------------------
 
 
@@ -313,7 +324,7 @@ def _nuts(
         for position, system in enumerate(systems):
             advance(f"Sampling {system}", position)
             sampler = nutpie.sample(
-                compiled.with_data(**family.likelihood_data(cells.of_system(position))),
+                _with_data(compiled, family.likelihood_data(cells.of_system(position))),
                 draws=size.draws,
                 tune=size.tune,
                 chains=size.chains,
@@ -448,9 +459,9 @@ def _log_joint(cells: Cells, family: Family, free: Draws, systems: int) -> NDArr
     total = log_prior(family, free)
     for system in range(systems):
         mine = cells.of_system(system)
-        one = family.natural({name: value[..., system, None] for name, value in free.items()})
-        moments = family.log_moment(one, mine.successes, mine.failures)
-        total[..., system] += moments @ mine.problems
+        one = family.natural({name: value[..., system].ravel() for name, value in free.items()})
+        moments = cell_log_moments(family, one, mine)
+        total[..., system] += (moments @ mine.problems).reshape(total.shape[:-1])
     return total
 
 

@@ -90,8 +90,7 @@ def forecast(
     for system in range(posterior.sizes["system"]):
         parameters = parameters_of(fit, system)
         if target == "population":
-            each = {name: value[..., None] for name, value in parameters.items()}
-            values[:, :, system] = -np.expm1(family.log_moment(each, 0, ks.astype(float)))
+            values[:, :, system] = -np.expm1(family.log_moment(parameters, 0, ks.astype(float)))
         else:
             flat = {name: value.ravel() for name, value in parameters.items()}
             rng = np.random.default_rng(system_seed(seed, str(posterior["system"].values[system])))
@@ -222,7 +221,7 @@ class _ProblemDraws:
         solved = self._realised if realised else self._benchmark
         return np.concatenate(
             [
-                solved({n: p[i : i + step, None] for n, p in self.parameters.items()}, ks)
+                solved({n: p[i : i + step] for n, p in self.parameters.items()}, ks)
                 for i in range(0, draws, step)
             ]
         )
@@ -258,14 +257,13 @@ class _ProblemDraws:
         """
         successes = np.repeat(self.cells.successes, copies)
         failures = np.repeat(self.cells.failures, copies)
-        p = self.family.draw(parameters, self.rng, successes, failures)
+        p = self.family.draw_seen(parameters, self.rng, successes, failures)
         with np.errstate(divide="ignore"):
             return -np.log1p(-p), self.rng.standard_exponential(p.shape)
 
     def _expected(self, parameters: Parameters, ks: NDArray[np.int64]) -> Floats:
         """Return the expected pass@k of one problem of each large cell, dims (draw, cell, k)."""
-        each = {name: value[..., None] for name, value in parameters.items()}
         c = self.cells.successes[self.many][:, None].astype(float)
         f = self.cells.failures[self.many][:, None].astype(float)
-        seen = self.family.log_moment(each, c, f)
-        return np.asarray(-np.expm1(self.family.log_moment(each, c, f + ks) - seen))
+        moments = self.family.log_moment(parameters, c, f + np.append(0.0, ks))
+        return np.asarray(-np.expm1(moments[..., 1:] - moments[..., :1]))

@@ -19,11 +19,12 @@ from bayespassk.counts import Counts
 from bayespassk.errors import ConvergenceWarning, FitFileError
 from bayespassk.families import Family, family_from_spec
 from bayespassk.families.base import draw_prior
-from bayespassk.special import log_binomial
+from bayespassk.special import NUMPY, log_binomial
 
 __all__ = [
     "Diagnostics",
     "as_tree",
+    "cell_log_moments",
     "cells_of",
     "diagnostics",
     "family_of",
@@ -35,6 +36,9 @@ __all__ = [
 ]
 
 MAX_RHAT, MIN_ESS, MAX_PARETO_K = 1.01, 400.0, 0.7
+
+CHUNK = 4_000_000
+"""Numbers held at a time."""
 
 LOG_LIKELIHOOD_LIMIT = 100_000_000
 """Numbers the group log_likelihood may hold (0.8 GB); larger fits go without it."""
@@ -210,6 +214,26 @@ def as_tree(
     return tree
 
 
+def cell_log_moments(
+    family: Family, parameters: Mapping[str, NDArray[np.float64]], cells: Cells
+) -> NDArray[np.float64]:
+    """Return the log moments of all cells at all draws, dims (draw, cell): the likelihood.
+
+    As the sampler sees it: with the same constants, so the same nodes where there is a quadrature.
+    """
+    constants = family.constants(cells.successes.astype(float), cells.failures.astype(float))
+    draws = len(next(iter(parameters.values())))
+    step = max(1, CHUNK // max(value.shape[-1] for value in constants.values()))
+    return np.concatenate(
+        [
+            family.log_moments(
+                {name: p[i : i + step] for name, p in parameters.items()}, constants, NUMPY
+            )
+            for i in range(0, draws, step)
+        ]
+    )
+
+
 def log_likelihood(fit: xr.DataTree) -> xr.DataArray:
     """Return the log-likelihood of each problem, p integrated out, dims (chain, draw, row).
 
@@ -222,10 +246,9 @@ def log_likelihood(fit: xr.DataTree) -> xr.DataArray:
     values = np.empty((posterior.sizes["chain"], posterior.sizes["draw"], len(cells.problems)))
     for system in range(posterior.sizes["system"]):
         mine = cells.system == system
-        parameters = {name: p[..., None] for name, p in parameters_of(fit, system).items()}
-        values[..., mine] = constants[mine] + family.log_moment(
-            parameters, cells.successes[mine], cells.failures[mine]
-        )
+        parameters = {name: p.ravel() for name, p in parameters_of(fit, system).items()}
+        moments = cell_log_moments(family, parameters, cells.of_system(system))
+        values[..., mine] = constants[mine] + moments.reshape(*values.shape[:2], -1)
     return xr.DataArray(
         values[..., cells.inverse],
         dims=("chain", "draw", "row"),

@@ -23,14 +23,22 @@ _STIRLING_FROM = np.float64(20.0)
 
 @dataclass(frozen=True)
 class Special:
-    """The functions a family's formula may use; arguments and results broadcast as arrays do."""
+    """The functions a family's formula may use; arguments and results broadcast as arrays do.
+
+    ``inner(v, rows)`` is the sum of v times each of `rows` over their last dim: dims (..., node)
+    and (row, node) give (..., row).
+    """
 
     exp: Callable[[Any], Any]
     log: Callable[[Any], Any]
     log1p: Callable[[Any], Any]
+    expm1: Callable[[Any], Any]
+    logaddexp: Callable[[Any, Any], Any]
+    maximum: Callable[[Any, Any], Any]
     where: Callable[[Any, Any, Any], Any]
     gammaln: Callable[[Any], Any]
-    concatenate: Callable[[Any], Any]
+    concatenate: Callable[..., Any]
+    inner: Callable[[Any, Any], Any]
 
     def log_rising(self, x: Any, m: Any) -> Any:
         """Return log Gamma(x + m) - log Gamma(x) for x > 0, m >= 0: the log rising factorial.
@@ -52,6 +60,23 @@ class Special:
             + (_stirling_tail(total) - _stirling_tail(x_large))
         )
         return self.where(large, stirling, plain)
+
+    def log_beta(self, alpha: Any, beta: Any) -> Any:
+        """Return log B(alpha, beta), for alpha of moderate size and any beta > 0."""
+        return self.gammaln(alpha) - self.log_rising(beta, alpha)
+
+    def log1mexp(self, x: Any) -> Any:
+        """Return log (1 - exp(x)) for x < 0, without loss near 0 or far from it."""
+        near = x > np.float64(-0.7)
+        return self.where(
+            near,
+            self.log(-self.expm1(self.where(near, x, np.float64(-0.7)))),
+            self.log1p(-self.exp(self.where(near, np.float64(-0.7), x))),
+        )
+
+    def log_sigmoid(self, x: Any) -> Any:
+        """Return log 1 / (1 + exp(-x)): the log of the probability whose logit is x."""
+        return -self.logaddexp(np.float64(0.0), -x)
 
     def log_beta_ratio(self, alpha: Any, beta: Any, a: Any, b: Any) -> Any:
         """Return log B(alpha + a, beta + b) - log B(alpha, beta) for a, b >= 0.
@@ -79,9 +104,13 @@ NUMPY = Special(
     exp=np.exp,
     log=np.log,
     log1p=np.log1p,
+    expm1=np.expm1,
+    logaddexp=np.logaddexp,
+    maximum=np.maximum,
     where=np.where,
     gammaln=sp.gammaln,
     concatenate=np.concatenate,
+    inner=lambda v, rows: v @ rows.T,
 )
 
 
@@ -94,9 +123,14 @@ def graph() -> Special:
         exp=pt.exp,
         log=pt.log,
         log1p=pt.log1p,
+        expm1=pt.expm1,
+        logaddexp=lambda x, y: x + pt.softplus(y - x),
+        maximum=pt.maximum,
         where=pt.switch,
         gammaln=pt.gammaln,
         concatenate=pt.concatenate,
+        # Not pt.dot, which takes much longer to compile.
+        inner=lambda v, rows: (v[..., None, :] * rows).sum(-1),
     )
 
 

@@ -1,16 +1,56 @@
 """Families: parametric distributions of the success probability p over problems."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from bayespassk.errors import FitFileError, OptionError
 from bayespassk.families.base import Family, Prior
 from bayespassk.families.beta import Beta
+from bayespassk.families.generalized_beta import GeneralizedBeta
+from bayespassk.families.inflated import OneInflated, ZeroInflated
+from bayespassk.families.kumaraswamy import Kumaraswamy
+from bayespassk.families.logit_normal import LogitNormal
+from bayespassk.families.mixture import Mixture
+from bayespassk.families.scaled_beta import ScaledBeta
 
-__all__ = ["FAMILIES", "Beta", "Family", "Prior", "family_from_name", "family_from_spec"]
+__all__ = [
+    "FAMILIES",
+    "Beta",
+    "Family",
+    "GeneralizedBeta",
+    "Kumaraswamy",
+    "LogitNormal",
+    "Mixture",
+    "OneInflated",
+    "Prior",
+    "ScaledBeta",
+    "ZeroInflated",
+    "family_from_name",
+    "family_from_spec",
+    "family_names",
+]
 
-FAMILIES: tuple[type[Family], ...] = (Beta,)
-"""Every family that a name on the command line or in a saved fit can stand for."""
+SIMPLE = {
+    family.name: family for family in (Beta, Kumaraswamy, ScaledBeta, GeneralizedBeta, LogitNormal)
+}
+WRAPPERS = {family.name: family for family in (ZeroInflated, OneInflated)}
+
+FAMILIES: tuple[type[Family], ...] = (*SIMPLE.values(), Mixture, *WRAPPERS.values())
+"""Every kind of family that a name on the command line or in a saved fit can stand for."""
+
+_MIXTURE = re.compile(r"(?P<part>.+)-mixture-(?P<number>[2-9])")
+
+
+def family_names() -> dict[str, str]:
+    """Return the names that `family_from_name` knows, each with when to use it.
+
+    Names combine: "zero-inflated-" and "one-inflated-" go before any, "-mixture-2" to
+    "-mixture-9" after a simple one.
+    """
+    simple = {name: family.when for name, family in SIMPLE.items()}
+    mixture = {"beta-mixture-2": Mixture.when}
+    return simple | mixture | {f"{n}-beta": wrapper.when for n, wrapper in WRAPPERS.items()}
 
 
 def family_from_name(name: str) -> Family:
@@ -21,11 +61,19 @@ def family_from_name(name: str) -> Family:
     OptionError
         If no family has that name.
     """
-    for family in FAMILIES:
-        if family.name == name:
-            return family()
-    known = ", ".join(repr(family.name) for family in FAMILIES)
-    raise OptionError(f"family must be one of {known}; got {name!r}")
+    for prefix, wrapper in WRAPPERS.items():
+        if name.startswith(f"{prefix}-"):
+            return wrapper(family_from_name(name.removeprefix(f"{prefix}-")))
+    if found := _MIXTURE.fullmatch(name):
+        part = family_from_name(found["part"])
+        return Mixture(*[part] * int(found["number"]))
+    if name in SIMPLE:
+        return SIMPLE[name]()
+    known = ", ".join(repr(one) for one in family_names())
+    raise OptionError(
+        f"family must be one of {known}, or a combination such as "
+        f"'zero-inflated-kumaraswamy' or 'kumaraswamy-mixture-3'; got {name!r}"
+    )
 
 
 def family_from_spec(spec: Mapping[str, Any]) -> Family:
@@ -39,7 +87,9 @@ def family_from_spec(spec: Mapping[str, Any]) -> Family:
     for family in FAMILIES:
         if family.name == spec.get("name"):
             try:
-                return family(**{key: Prior(**value) for key, value in spec["priors"].items()})
+                components = [family_from_spec(one) for one in spec.get("components", ())]
+                priors = {key: Prior(**value) for key, value in spec["priors"].items()}
+                return family(*components, **priors)
             except (KeyError, TypeError) as error:
                 raise FitFileError(
                     f"the fit's description of its family cannot be read: {error}"

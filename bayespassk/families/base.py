@@ -13,7 +13,19 @@ from bayespassk.cells import Cells
 from bayespassk.errors import OptionError
 from bayespassk.special import NUMPY, Special
 
-__all__ = ["Declare", "Family", "Parameters", "Prior", "draw_prior", "log_prior"]
+__all__ = [
+    "ByCell",
+    "Declare",
+    "Family",
+    "Floats",
+    "Parameters",
+    "Prior",
+    "draw_prior",
+    "log_prior",
+    "per_pair",
+]
+
+type Floats = NDArray[np.float64]
 
 type Parameters = Mapping[str, Any]
 """Parameters by name; the values are arrays (or graphs) that broadcast against each other."""
@@ -108,19 +120,39 @@ class Family(ABC):
     """
 
     name: ClassVar[str]
-    """What the command line and saved fits call the family."""
+    """What the command line and saved fits call the family; wrappers add that of what they wrap."""
+
+    when: ClassVar[str]
+    """One line on when to use it."""
+
+    location: ClassVar[str]
+    """The free parameter that says where on the logit axis most of the mass is; mixtures order it."""
 
     @property
     def priors(self) -> dict[str, Prior]:
         """The priors, by the name of the parameter they are on."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Prior)}
+
+    @property
+    def components(self) -> tuple["Family", ...]:
+        """The families that this one is made of; none unless it is a mixture or a wrapper."""
+        return ()
+
+    @property
+    def full_name(self) -> str:
+        """The name, with those of the components where there are any."""
+        return self.name
 
     def spec(self) -> dict[str, Any]:
         """Return the family as data that JSON can hold; ``family_from_spec`` reads it back."""
-        return {"name": self.name, "priors": {k: asdict(v) for k, v in self.priors.items()}}
+        spec = {"name": self.name, "priors": {k: asdict(v) for k, v in self.priors.items()}}
+        if self.components:
+            spec["components"] = [component.spec() for component in self.components]
+        return spec
 
     @abstractmethod
-    def prior(self, declare: Declare) -> dict[str, Any]:
+    def prior(self, declare: Declare, xp: Special = NUMPY) -> dict[str, Any]:
         """Declare the free parameters, each by one call of `declare`, and return them by name.
 
         Written once, run by three callers: one builds the PyMC model, one draws from the prior,
@@ -133,21 +165,61 @@ class Family(ABC):
         """Return the natural parameters, those of the formulas, from the free ones."""
 
     @abstractmethod
-    def log_moment(self, parameters: Parameters, a: Any, b: Any, xp: Special = NUMPY) -> Any:
-        """Return log E[p^a (1-p)^b], a and b >= 0, given natural `parameters`."""
+    def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
+        """Return log E[p^a (1-p)^b] for every draw of the parameters and every pair (a, b).
+
+        Parameters
+        ----------
+        parameters : mapping of str to array, dims (...)
+            Natural parameters, arrays of one shape.
+        a, b : array, of a common shape after broadcasting
+            Exponents, 0 or more; they need not be whole.
+
+        Returns
+        -------
+        array
+            Of the shape of the parameters followed by that of the pairs: each with each.
+        """
 
     @abstractmethod
-    def draw(
+    def constants(
+        self, a: Floats, b: Floats, parameters: Parameters | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Return what :meth:`log_moments` needs to know of the pairs (a, b), dims (pair,).
+
+        Where that is a choice (nodes of a quadrature), it is made for `parameters`, by default
+        for draws of the prior.
+        """
+
+    @abstractmethod
+    def log_moments(
+        self,
+        parameters: Parameters,
+        constants: Mapping[str, Any],
+        xp: Special,
+        system: Any = None,
+    ) -> Any:
+        """Return log E[p^a (1-p)^b] of the pairs that `constants` were made for.
+
+        Without `system`, dims (..., pair): every draw of the parameters with every pair. With
+        it, dims (pair,): the pair i with the parameters of system[i].
+        """
+
+    @abstractmethod
+    def draw(self, parameters: Parameters, rng: np.random.Generator) -> Floats:
+        """Draw the p of a new problem for each element of the parameters."""
+
+    @abstractmethod
+    def draw_seen(
         self,
         parameters: Parameters,
         rng: np.random.Generator,
-        successes: ArrayLike = 0,
-        failures: ArrayLike = 0,
-    ) -> NDArray[np.float64]:
-        """Draw one p for each element of the broadcast arguments.
+        successes: NDArray[np.int64],
+        failures: NDArray[np.int64],
+    ) -> Floats:
+        """Draw the p of problems whose outcomes were seen, dims (draw, problem).
 
-        With counts given, p is that of a problem seen with so many successes and failures;
-        without, that of a new problem.
+        `parameters` have dims (draw,), the counts (problem,).
         """
 
     @abstractmethod
@@ -160,6 +232,33 @@ class Family(ABC):
 
         `parameters` have one element a system; `data` is what :meth:`likelihood_data` made.
         """
+
+
+class ByCell(Family):
+    """A family whose likelihood is the sum of the log moments of the distinct rows."""
+
+    def likelihood_data(self, cells: Cells) -> dict[str, NDArray[Any]]:
+        """Return the constants of the cells, how many problems each has, and their systems."""
+        data = self.constants(cells.successes.astype(float), cells.failures.astype(float))
+        data["problems"] = cells.problems.astype(float)
+        if cells.system.max() > 0:
+            data["cell_system"] = cells.system
+        return data
+
+    def log_likelihood(self, parameters: Parameters, data: Mapping[str, Any], xp: Special) -> Any:
+        """Return the sum over cells of their log moment times their number of problems."""
+        moments = self.log_moments(parameters, data, xp, data.get("cell_system"))
+        return (moments * data["problems"]).sum()
+
+
+def per_pair(parameters: Parameters, system: Any) -> dict[str, Any]:
+    """Return parameters that broadcast against pairs; see :meth:`Family.log_moments`."""
+    if system is None:
+        return {
+            name: np.asarray(p)[..., None] if isinstance(p, float) else p[..., None]
+            for name, p in parameters.items()
+        }
+    return {name: p[system] for name, p in parameters.items()}
 
 
 def draw_prior(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayespassk.cells import Cells
-from bayespassk.families.base import Declare, Family, Parameters, Prior
+from bayespassk.families.base import Declare, Family, Floats, Parameters, Prior, per_pair
 from bayespassk.special import NUMPY, Special
 
 __all__ = ["Beta"]
@@ -57,11 +57,13 @@ class Beta(Family):
     """
 
     name: ClassVar[str] = "beta"
+    when: ClassVar[str] = "the first to try: two parameters, a power-law tail"
+    location: ClassVar[str] = "logit_mean"
 
     log_a: Prior = Prior(math.log(0.2), 1.0)
     log_b: Prior = Prior(math.log(5.0), 1.5, "logistic")
 
-    def prior(self, declare: Declare) -> dict[str, Any]:
+    def prior(self, declare: Declare, xp: Special = NUMPY) -> dict[str, Any]:
         """Declare log a, and the logit of the mean, which given log a is log b mirrored."""
         log_a = declare("log_a", self.log_a)
         logit_mean = declare("logit_mean", self.log_b, log_a - self.log_b.loc)
@@ -71,19 +73,46 @@ class Beta(Family):
         """Return a and b; the mean is a / (a + b), so log b = log a - logit mean."""
         return {"a": xp.exp(free["log_a"]), "b": xp.exp(free["log_a"] - free["logit_mean"])}
 
-    def log_moment(self, parameters: Parameters, a: Any, b: Any, xp: Special = NUMPY) -> Any:
+    def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
         """Return log B(a' + a, b' + b) - log B(a', b') for parameters a', b'."""
-        return xp.log_beta_ratio(parameters["a"], parameters["b"], a, b)
+        a, b = np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float))
+        x, y = (np.asarray(parameters[name]) for name in ("a", "b"))
+        pairs = (...,) + (None,) * a.ndim
+        return np.asarray(NUMPY.log_beta_ratio(x[pairs], y[pairs], a, b))
 
-    def draw(
+    def constants(
+        self, a: Floats, b: Floats, parameters: Parameters | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Return the exponents: the moment has a closed form."""
+        return {"successes": a, "failures": b}
+
+    def log_moments(
+        self,
+        parameters: Parameters,
+        constants: Mapping[str, Any],
+        xp: Special,
+        system: Any = None,
+    ) -> Any:
+        """Return log B(a' + a, b' + b) - log B(a', b'), pair by pair."""
+        each = per_pair(parameters, system)
+        return xp.log_beta_ratio(
+            each["a"], each["b"], constants["successes"], constants["failures"]
+        )
+
+    def draw(self, parameters: Parameters, rng: np.random.Generator) -> Floats:
+        """Draw p ~ Beta(a, b)."""
+        return np.asarray(rng.beta(parameters["a"], parameters["b"]))
+
+    def draw_seen(
         self,
         parameters: Parameters,
         rng: np.random.Generator,
-        successes: ArrayLike = 0,
-        failures: ArrayLike = 0,
-    ) -> NDArray[np.float64]:
+        successes: NDArray[np.int64],
+        failures: NDArray[np.int64],
+    ) -> Floats:
         """Draw p ~ Beta(a + successes, b + failures)."""
-        return np.asarray(rng.beta(parameters["a"] + successes, parameters["b"] + failures))
+        each = per_pair(parameters, None)
+        return np.asarray(rng.beta(each["a"] + successes, each["b"] + failures))
 
     def likelihood_data(self, cells: Cells) -> dict[str, NDArray[Any]]:
         """Return the histograms of successes, failures and attempts of each system, end to end.

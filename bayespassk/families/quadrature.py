@@ -1,0 +1,420 @@
+"""Moments by quadrature, for families without a closed form.
+
+Integrals over p are taken on the axis x = logit p, by Gauss-Legendre rules on panels. The panels
+are halved until every integrand in question is integrated to `TOLERANCE`, so that the nodes follow
+the integrands: a fixed rule is wrong by 1.4 in log E[p^5000 (1-p)^5000], and nothing in its result
+says so. The masses beyond the first and the last node are exponential tails in closed form.
+
+In a likelihood only the density at the nodes depends on the parameters; what depends on the counts
+is a constant matrix. The cost of a gradient is that of one product with it.
+"""
+
+import functools
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bayespassk.families.base import ByCell, Floats, Parameters, draw_prior
+from bayespassk.special import NUMPY, Special
+
+__all__ = [
+    "Piece",
+    "Quadrature",
+    "Smooth",
+    "adaptive_panels",
+    "kernel_at",
+    "panel_nodes",
+    "prior_parameters",
+    "refine",
+    "representatives",
+]
+
+TOLERANCE = 1e-10
+"""Error of a panel, relative to the whole integral."""
+
+ORDER = 12
+LEVELS = 20
+FARTHEST = (-3000.0, 200.0)
+
+REPRESENTATIVES = 24
+"""Draws of the parameters for which panels are chosen."""
+
+MOST_PAIRS = 200
+"""Pairs (a, b) for which panels are chosen, if there are more."""
+
+CHUNK = 4_000_000
+"""Numbers held at a time."""
+
+TINY = np.float64(1e-300)
+"""Added before a logarithm: keeps gradients finite where prior and counts exclude each other."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some of the nodes of a quadrature: for all draws the same, or following the parameters.
+
+    Attributes
+    ----------
+    log_p, log_q : array, dims (node,) or (..., node)
+        log p and log (1-p) at the nodes.
+    log_weights : array, dims (..., node)
+        log of density times weight.
+    kernel : array, dims (pair, node), or None
+        p^a (1-p)^b over its largest value, where the nodes do not follow the parameters.
+    """
+
+    log_p: Any
+    log_q: Any
+    log_weights: Any
+    kernel: Any = None
+
+
+class Quadrature(ByCell):
+    """A family whose density is known and whose moments are not."""
+
+    @abstractmethod
+    def log_density(self, parameters: Parameters, log_p: Any, log_q: Any, xp: Special) -> Any:
+        """Return the log density of logit p, where log_p = log p and log_q = log (1-p)."""
+
+    @abstractmethod
+    def end_rates(self, parameters: Parameters) -> tuple[Any, Any]:
+        """Return the rates at which the density falls towards x = -infinity and +infinity."""
+
+    @abstractmethod
+    def pieces(
+        self, parameters: Parameters, constants: Mapping[str, Any], xp: Special
+    ) -> list[Piece]:
+        """Return all nodes, with their weights given the parameters, dims (...)."""
+
+    @abstractmethod
+    def panels(self, a: Floats, b: Floats, parameters: Parameters) -> Floats:
+        """Return the edges of panels that serve the pairs (a, b) at these parameters."""
+
+    def constants(
+        self, a: Floats, b: Floats, parameters: Parameters | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Return the nodes for the pairs (a, b), and p^a (1-p)^b at them."""
+        a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+        parameters = prior_parameters(self) if parameters is None else parameters
+        edges = self.panels(a, b, representatives(parameters))
+        x, log_weight = _nodes(edges)
+        log_p, log_q = NUMPY.log_sigmoid(x), NUMPY.log_sigmoid(-x)
+        top = log_peak(a, b)
+        return {
+            "a": a,
+            "b": b,
+            "edges": edges,
+            "log_p": log_p,
+            "log_q": log_q,
+            "log_weight": log_weight,
+            "left_end": (np.arange(len(x)) == 0).astype(float),
+            "right_end": (np.arange(len(x)) == len(x) - 1).astype(float),
+            "kernel": np.exp(a[:, None] * log_p + b[:, None] * log_q - top[:, None]),
+            "kernel_top": top,
+        }
+
+    def fixed(self, parameters: Parameters, constants: Mapping[str, Any], xp: Special) -> Piece:
+        """Return the nodes on the panels. The first and the last stand for the tails beyond."""
+        each = {name: p[..., None] for name, p in parameters.items()}
+        left, right = self.end_rates(each)
+        log_p, log_q = constants["log_p"], constants["log_q"]
+        log_weights = (
+            self.log_density(each, log_p, log_q, xp)
+            + constants["log_weight"]
+            - constants["left_end"] * xp.log(left)
+            - constants["right_end"] * xp.log(right)
+        )
+        return Piece(log_p, log_q, log_weights, constants["kernel"])
+
+    def log_moments(
+        self,
+        parameters: Parameters,
+        constants: Mapping[str, Any],
+        xp: Special,
+        system: Any = None,
+    ) -> Any:
+        """Return the log of the sum over nodes of weight times density times p^a (1-p)^b."""
+        pieces = self.pieces(parameters, constants, xp)
+        top = _top(pieces, xp)
+        total: Any = TINY
+        for piece in pieces:
+            weights = xp.exp(piece.log_weights - top[..., None])
+            if piece.kernel is not None and system is None:
+                total = total + xp.inner(weights, piece.kernel)
+            else:
+                kernel = kernel_at(piece, constants, xp, system)
+                each = weights[..., None, :] if system is None else weights[system]
+                total = total + (each * kernel).sum(-1)
+        top = top[..., None] if system is None else top[system]
+        return xp.log(total) + top + constants["kernel_top"]
+
+    def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
+        """Return log E[p^a (1-p)^b]; see :meth:`Family.log_moment`."""
+        a, b = np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float))
+        shape = np.broadcast_shapes(*(np.shape(p) for p in parameters.values()))
+        flat = {n: np.broadcast_to(p, shape).ravel() for n, p in parameters.items()}
+        constants = self.constants(a.ravel(), b.ravel(), flat)
+        values = np.concatenate(
+            [self._exact(part, constants) for part in self._parts(flat, constants)]
+        )
+        return values.reshape(shape + a.shape)
+
+    def _exact(self, parameters: Parameters, constants: Mapping[str, Any]) -> Floats:
+        """Return log moments, dims (draw, pair), with care for the largest and the smallest.
+
+        Near 1, a moment with a = 0 or b = 0 is found from its complement, which keeps the digits
+        of a small pass@k. Where density and p^a (1-p)^b exclude each other, their product is
+        summed in logarithms.
+        """
+        a, b = constants["a"], constants["b"]
+        pieces = self.pieces(parameters, constants, NUMPY)
+        log_moments = np.asarray(self.log_moments(parameters, constants, NUMPY))
+        for pairs, exponent, of in ((a == 0, b, "log_q"), (b == 0, a, "log_p")):
+            for i in np.flatnonzero(pairs & (log_moments > -0.5).any(0)):
+                complement = sum(
+                    (np.exp(one.log_weights) * -np.expm1(exponent[i] * getattr(one, of))).sum(-1)
+                    for one in pieces
+                )
+                small = complement < 0.4
+                log_moments[small, i] = np.log1p(-complement[small])
+        floor = _top(pieces, NUMPY)[:, None] + constants["kernel_top"] - 600
+        for draw, i in zip(*np.nonzero(log_moments < floor), strict=True):
+            logs = [
+                piece.log_weights[draw]
+                + a[i] * (piece.log_p if piece.log_p.ndim == 1 else piece.log_p[draw])
+                + b[i] * (piece.log_q if piece.log_q.ndim == 1 else piece.log_q[draw])
+                for piece in pieces
+            ]
+            log_moments[draw, i] = np.logaddexp.reduce(np.concatenate(logs))
+        return log_moments
+
+    def draw_seen(
+        self,
+        parameters: Parameters,
+        rng: np.random.Generator,
+        successes: NDArray[np.int64],
+        failures: NDArray[np.int64],
+    ) -> Floats:
+        """Draw p among the nodes, with the posterior weights of the quadrature.
+
+        Every moment of these draws is the one that the quadrature gives, those of (1-p)^k for k
+        up to 1e12 among them, as the nodes are chosen for these too.
+        """
+        pairs, which = np.unique(np.stack([successes, failures], 1), axis=0, return_inverse=True)
+        seen = len(pairs)
+        constants = self.constants(*_with_later(*pairs.astype(float).T), parameters)
+        for name in ("a", "b", "kernel", "kernel_top"):
+            constants[name] = constants[name][:seen]
+        result = np.empty((len(next(iter(parameters.values()))), len(successes)))
+        at = 0
+        for part in self._parts(parameters, constants):
+            pieces = self.pieces(part, constants, NUMPY)
+            top = _top(pieces, NUMPY)
+            weights = [np.exp(piece.log_weights - top[:, None]) for piece in pieces]
+            rows = slice(at, at + len(top))
+            at += len(top)
+            for i in range(seen):
+                shares, p = [], []
+                for piece, weight in zip(pieces, weights, strict=True):
+                    if piece.kernel is None:
+                        one = {n: constants[n][i : i + 1] for n in ("a", "b", "kernel_top")}
+                        shares.append(weight * kernel_at(piece, one, NUMPY, None)[:, 0])
+                        p.append(piece.log_p)
+                    else:
+                        kernel = piece.kernel[i]
+                        highest = kernel * weight.max(0)
+                        relevant = np.flatnonzero(highest > 1e-14 * highest.max())
+                        shares.append(weight[:, relevant] * kernel[relevant])
+                        p.append(np.broadcast_to(piece.log_p[relevant], shares[-1].shape))
+                copies = np.flatnonzero(which == i)
+                node = _choose(np.concatenate(shares, -1), rng.random((len(top), len(copies))))
+                result[rows, copies] = np.exp(np.take_along_axis(np.concatenate(p, -1), node, -1))
+        return result
+
+    def _parts(
+        self, parameters: Parameters, constants: Mapping[str, NDArray[Any]]
+    ) -> Iterator[dict[str, Floats]]:
+        """Yield the parameters in parts small enough to hold their density at every node."""
+        step = max(1, CHUNK // len(constants["log_p"]))
+        draws = len(next(iter(parameters.values())))
+        for i in range(0, draws, step):
+            yield {name: values[i : i + step] for name, values in parameters.items()}
+
+
+class Smooth(Quadrature):
+    """A family whose density is smooth on the whole logit axis."""
+
+    def pieces(
+        self, parameters: Parameters, constants: Mapping[str, Any], xp: Special
+    ) -> list[Piece]:
+        """Return the fixed nodes."""
+        return [self.fixed(parameters, constants, xp)]
+
+    def panels(self, a: Floats, b: Floats, parameters: Parameters) -> Floats:
+        """Return panels on which density times p^a (1-p)^b is integrated well."""
+        each = {name: p[:, None] for name, p in parameters.items()}
+        return adaptive_panels(
+            a, b, lambda log_p, log_q: self.log_density(each, log_p, log_q, NUMPY)
+        )
+
+
+def _top(pieces: list[Piece], xp: Special) -> Any:
+    """Return the largest log weight, dims (...)."""
+    top = pieces[0].log_weights.max(-1)
+    for piece in pieces[1:]:
+        top = xp.maximum(top, piece.log_weights.max(-1))
+    return top
+
+
+def kernel_at(piece: Piece, constants: Mapping[str, Any], xp: Special, system: Any) -> Any:
+    """Return p^a (1-p)^b over its largest value, dims (..., pair, node) or (pair, node)."""
+    if piece.kernel is not None:
+        return piece.kernel
+    log_p, log_q = piece.log_p, piece.log_q
+    if system is None:
+        log_p, log_q = log_p[..., None, :], log_q[..., None, :]
+    else:
+        log_p, log_q = log_p[system], log_q[system]
+    a, b, top = (constants[name][:, None] for name in ("a", "b", "kernel_top"))
+    return xp.exp(a * log_p + b * log_q - top)
+
+
+def _with_later(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """Return the pairs, and those of the least successful after up to 1e12 further failures."""
+    further = 10.0 ** np.arange(13)
+    few = a <= np.sort(a)[min(2, len(a) - 1)]
+    return (
+        np.concatenate([a, np.repeat(a[few], len(further))]),
+        np.concatenate([b, np.add.outer(b[few], further).ravel()]),
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def prior_parameters(family: Quadrature) -> dict[str, Floats]:
+    """Return parameters drawn from the prior of a family: always the same."""
+    return family.natural(draw_prior(family, np.random.default_rng(1), (8,)))
+
+
+def representatives(parameters: Parameters) -> dict[str, Floats]:
+    """Return the extremes of each parameter, and others evenly taken."""
+    draws = len(next(iter(parameters.values())))
+    taken = {0, draws - 1}
+    for values in parameters.values():
+        taken |= {int(np.argmin(values)), int(np.argmax(values))}
+    taken |= set(np.linspace(0, draws - 1, min(draws, REPRESENTATIVES)).astype(int).tolist())
+    index = np.array(sorted(taken))
+    return {name: values[index] for name, values in parameters.items()}
+
+
+def _choose(weights: Floats, uniform: Floats) -> NDArray[np.int64]:
+    """Return for each uniform number, dims (draw, copy), a column of `weights` (draw, column)."""
+    cumulative = weights.cumsum(-1)
+    cumulative /= cumulative[:, -1:]
+    offset = np.arange(len(weights))[:, None]
+    found = np.searchsorted((cumulative + offset).ravel(), (uniform + offset).ravel())
+    column = found.reshape(uniform.shape) - offset * weights.shape[1]
+    return column.clip(0, weights.shape[1] - 1)
+
+
+def log_peak(a: Floats, b: Floats) -> Floats:
+    """Return the largest value of a log p + b log (1-p)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        peak = a * np.log(a / (a + b)) + b * np.log(b / (a + b))
+    return np.where((a > 0) & (b > 0), peak, 0.0)
+
+
+def _nodes(edges: Floats) -> tuple[Floats, Floats]:
+    """Return the nodes and log weights of all panels, with the two ends, of log weight 0."""
+    x, weight = panel_nodes(edges[:-1], edges[1:])
+    return (
+        np.concatenate([edges[:1], x.ravel(), edges[-1:]]),
+        np.concatenate([[0.0], np.log(weight).ravel(), [0.0]]),
+    )
+
+
+@functools.cache
+def _gauss_legendre() -> tuple[Floats, Floats]:
+    x, weight = np.polynomial.legendre.leggauss(ORDER)
+    return x, weight
+
+
+def panel_nodes(low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    x, weight = _gauss_legendre()
+    half = (high - low)[:, None] / 2
+    return low[:, None] + half * (1 + x), half * weight
+
+
+def _start(finer: Floats) -> Floats:
+    """Return panels of 6 about x = 0 that double in width towards the farthest points."""
+    left, right = [-45.0], [45.0]
+    while left[-1] > FARTHEST[0]:
+        left.append(2 * left[-1])
+    while right[-1] < FARTHEST[1]:
+        right.append(2 * right[-1])
+    return np.unique([*left[:0:-1], *np.arange(-45.0, 46.0, 6.0), *finer, *right[1:]])
+
+
+def adaptive_panels(
+    a: Floats,
+    b: Floats,
+    log_density: Callable[[Floats, Floats], Floats],
+    finer: ArrayLike = (),
+) -> Floats:
+    """Return the edges of panels on which p^a (1-p)^b times each density is integrated well.
+
+    `log_density` takes log p and log (1-p), dims (node,), and returns dims (density, node);
+    `finer` are edges that there must be.
+    """
+    pairs = np.unique(np.stack([a, b], axis=1), axis=0)
+    if len(pairs) > MOST_PAIRS:
+        pairs = pairs[np.linspace(0, len(pairs) - 1, MOST_PAIRS).astype(int)]
+
+    def log_integrands(x: Floats) -> Floats:
+        log_p, log_q = NUMPY.log_sigmoid(x), NUMPY.log_sigmoid(-x)
+        kernel = pairs[:, :1] * log_p + pairs[:, 1:] * log_q
+        return (log_density(log_p, log_q)[:, None] + kernel).reshape(-1, len(x))
+
+    return refine(log_integrands, _start(np.asarray(finer, dtype=float)))
+
+
+def refine(log_integrands: Callable[[Floats], Floats], edges: Floats) -> Floats:
+    """Return edges of panels that integrate exp of every integrand, dims (f, node), well.
+
+    A panel is halved until halving changes no integral by more than `TOLERANCE` of its whole.
+    """
+    low, high = edges[:-1], edges[1:]
+    top, parts = _integrate(log_integrands, low, high, -np.inf)
+    accepted = np.zeros(len(parts))
+    kept = []
+    for _ in range(LEVELS):
+        middle = (low + high) / 2
+        low2 = np.stack([low, middle], axis=1).ravel()
+        high2 = np.stack([middle, high], axis=1).ravel()
+        higher, halves = _integrate(log_integrands, low2, high2, top)
+        parts, accepted = parts * np.exp(top - higher), accepted * np.exp(top - higher)[:, 0]
+        top = higher
+        both = halves.reshape(len(halves), -1, 2).sum(-1)
+        whole = accepted + both.sum(-1)
+        coarse = (np.abs(both - parts) > TOLERANCE * whole[:, None]).any(0)
+        kept.append(high[~coarse])
+        accepted = accepted + both[:, ~coarse].sum(-1)
+        again = np.repeat(coarse, 2)
+        low, high, parts = low2[again], high2[again], halves[:, again]
+        if not coarse.any():
+            break
+    return np.unique(np.concatenate([edges[:1], *kept, high]))
+
+
+def _integrate(
+    log_integrands: Callable[[Floats], Floats], low: Floats, high: Floats, top: Any
+) -> tuple[Floats, Floats]:
+    """Return the logs that the integrals over panels are scaled by, (f, 1), and them, (f, panel)."""
+    x, weight = panel_nodes(low, high)
+    values = log_integrands(x.ravel())
+    top = np.maximum(top, values.max(-1, keepdims=True))
+    scaled = np.exp(values - top).reshape(len(values), *x.shape)
+    return top, (scaled * weight).sum(-1)
