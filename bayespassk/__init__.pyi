@@ -1,18 +1,49 @@
 from . import estimators as estimators
+from .calibrating import calibrate as calibrate, summarize_calibration as summarize_calibration
+from .checking import (
+    check as check,
+    loo_pit as loo_pit,
+    prior_predictive as prior_predictive,
+    sensitivity as sensitivity,
+    summarize_check as summarize_check,
+)
+from .comparing import average as average, compare as compare
 from .counts import Counts as Counts
 from .errors import (
     ConvergenceWarning as ConvergenceWarning,
     CountsError as CountsError,
     FitFileError as FitFileError,
+    ForecastWarning as ForecastWarning,
     InputError as InputError,
+    LooWarning as LooWarning,
     OptionError as OptionError,
     PriorDrivenWarning as PriorDrivenWarning,
 )
-from .families import Beta as Beta, Family as Family, Prior as Prior
+from .families import (
+    Beta as Beta,
+    Family as Family,
+    GeneralizedBeta as GeneralizedBeta,
+    Kumaraswamy as Kumaraswamy,
+    LogitNormal as LogitNormal,
+    Mixture as Mixture,
+    OneInflated as OneInflated,
+    Prior as Prior,
+    ScaledBeta as ScaledBeta,
+    ZeroInflated as ZeroInflated,
+    family_from_name as family_from_name,
+)
 from .fitting import build_model as build_model, fit as fit
-from .forecasting import forecast as forecast, summarize as summarize
+from .forecasting import (
+    forecast as forecast,
+    summarize as summarize,
+    tail_exponent as tail_exponent,
+)
 from .logs import load_example as load_example, read_csv as read_csv
-from .plot import plot_forecast as plot_forecast
+from .plot import (
+    plot_check as plot_check,
+    plot_forecast as plot_forecast,
+    plot_loo_pit as plot_loo_pit,
+)
 from .posterior import (
     Diagnostics as Diagnostics,
     diagnostics as diagnostics,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-FITTING = ("family", "method", "draws", "tune", "chains", "target_accept")
+FITTING = ("family", "weights", "stopping", "method", "draws", "tune", "chains", "target_accept")
 
 
 class _Ks(click.ParamType[list[int]]):
@@ -53,13 +53,22 @@ def _option(*names: str, **settings: Any) -> Callable[..., Any]:
     return click.option(*names, show_default="default" in settings, **settings)
 
 
-_fitting = _options(
-    _option("--family", default="beta", help="Distribution of p over problems."),
+_sampling = _options(
+    _option(
+        "--stopping",
+        default="fixed",
+        metavar="RULE",
+        help="How attempts were ended: fixed, first-success, batches:B or adaptive.",
+    ),
     _option("--method", default="nuts", help="nuts, advi or fullrank_advi."),
-    _option("--draws", default=1000, help="Draws kept, a chain."),
-    _option("--tune", default=1000, help="Draws spent on tuning, a chain."),
+    _option("--draws", type=int, help="Draws kept, a chain.  [default: what the family needs]"),
+    _option("--tune", type=int, help="Draws spent on tuning, a chain.  [default: likewise]"),
     _option("--chains", default=4, help="Independent chains."),
-    _option("--target-accept", default=0.95, help="Raise it against divergences."),
+    _option("--target-accept", type=float, help="Raise it against divergences."),
+)
+_fitting = _options(
+    _option("--family", default="beta", help="Distribution of p; see 'bayespassk families'."),
+    _sampling,
 )
 _seed = _option("--seed", type=int, help="Repeats every random step.  [default: 1, or the fit's]")
 _output = _option("-o", "--output", type=click.Path(), help="File to write instead of printing.")
@@ -101,6 +110,12 @@ def fit_command(counts: str, output: str, **options: Any) -> None:
 @_output
 @_seed
 @_fitting
+@_option(
+    "--weights",
+    type=click.Choice(["equal", "stacking", "pseudo_bma"]),
+    default="equal",
+    help="Weights of several families.",
+)
 @click.pass_context
 def forecast_command(
     context: click.Context,
@@ -113,11 +128,16 @@ def forecast_command(
     form: str,
     output: str | None,
     seed: int | None,
+    family: str,
+    weights: Any,
     **options: Any,
 ) -> None:
-    """Forecast pass@k from a saved fit, or from COUNTS, which are fitted first."""
+    """Forecast pass@k from a saved fit, or from COUNTS, which are fitted first.
+
+    With several families, as in --family beta,kumaraswamy, the forecast is their average.
+    """
     from bayespassk import report
-    from bayespassk.forecasting import check_interval, check_target, forecast, summarize
+    from bayespassk.forecasting import check_interval, check_target, summarize
 
     check_target(target)
     check_interval(prob, kind)
@@ -129,21 +149,114 @@ def forecast_command(
         _refuse_fitting_options(context)
         fit = load(source)
         diagnostics(fit).warn()
+        fits = {"saved": fit}
     else:
-        fit = _fit_counts(source, seed=seed, **options)
-    draws = forecast(fit, k, target=target, random_seed=seed)
+        fits = _fit_families(source, family, seed, **options)
+    draws, meta = _forecast(fits, k, target, weights, seed)
     table = summarize(draws, prob, kind=kind)
-    meta = report.provenance(fit, draws)
     if form == "json":
         text = report.as_json(table, meta)
     elif form == "csv":
         text = report.as_csv(table)
     else:
         text = f"{report.as_text(table)}\n\n{report.caption(table, meta)}\n"
-    if output is None:
-        click.echo(text, nl=not text.endswith("\n"))
+    _print(text, output)
+
+
+@cli.command("check")
+@click.argument("source", metavar="FIT.nc|COUNTS.csv", type=click.Path())
+@_option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table")
+@_output
+@_option("--figure", type=click.Path(), help="File for a figure, such as check.png.")
+@_seed
+@_fitting
+@click.pass_context
+def check_command(
+    context: click.Context,
+    /,
+    source: str,
+    form: str,
+    output: str | None,
+    figure: str | None,
+    seed: int | None,
+    **options: Any,
+) -> None:
+    """Compare the data with data replicated from a saved fit, or from a fit to COUNTS."""
+    from bayespassk import report
+    from bayespassk.checking import check, summarize_check
+
+    for path in (output, figure):
+        if path is not None:
+            _check_folder(path)
+    if _is_netcdf(source):
+        from bayespassk.posterior import diagnostics, load
+
+        _refuse_fitting_options(context)
+        fit = load(source)
+        diagnostics(fit).warn()
     else:
-        report.write(output, text)
+        fit = _fit_counts(source, seed=seed, **options)
+    found = check(fit, random_seed=seed)
+    if figure is not None:
+        from bayespassk.plot import plot_check
+
+        try:
+            plot_check(found).savefig(figure, dpi=150)
+        except (ValueError, OSError) as error:
+            raise OptionError(f"{figure}: cannot be written: {error}") from None
+    table = summarize_check(found)
+    meta = report.check_provenance(fit, found)
+    if form == "json":
+        text = report.as_json(table, meta)
+    elif form == "csv":
+        text = report.as_csv(table)
+    else:
+        text = f"{report.as_findings(table)}\n\n{report.check_caption(meta)}\n"
+    _print(text, output)
+
+
+@cli.command("compare")
+@click.argument("counts", type=click.Path())
+@_option("--families", default="beta,kumaraswamy,generalized-beta", help="Names, between commas.")
+@_option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table")
+@_output
+@_seed
+@_sampling
+def compare_command(
+    counts: str, families: str, form: str, output: str | None, seed: int | None, **options: Any
+) -> None:
+    """Compare families by how well they foretell problems of COUNTS left out."""
+    from bayespassk import report
+    from bayespassk.comparing import compare
+
+    if output is not None:
+        _check_folder(output)
+    if "," not in families:
+        raise OptionError(f"--families must name at least two, between commas; got {families!r}")
+    fits = _fit_families(counts, families, seed, **options)
+    table = compare(fits)
+    each = {name: report.provenance(fit) for name, fit in fits.items()}
+    if form == "json":
+        text = report.as_json(table, {"fits": each})
+    elif form == "csv":
+        text = report.as_csv(table)
+    else:
+        text = f"{report.as_comparison(table)}\n\n{report.comparison_caption(table, each)}\n"
+    _print(text, output)
+
+
+@cli.command("families")
+def families_command() -> None:
+    """List the families, and when to use each."""
+    from bayespassk.families import family_names
+
+    names = family_names()
+    for name, when in names.items():
+        click.echo(f"{name:{max(map(len, names))}}  {when}")
+    click.echo(
+        "\nThey combine: zero-inflated- and one-inflated- go before any name, -mixture-2 to "
+        "-mixture-9 after a simple one."
+    )
 
 
 @cli.command("demo")
@@ -203,13 +316,57 @@ def main() -> None:
         sys.exit(1)
 
 
-def _fit_counts(path: str, family: str, seed: int | None, **options: Any) -> "xr.DataTree":
+def _fit_counts(
+    path: str, family: str, seed: int | None, stopping: str, **options: Any
+) -> "xr.DataTree":
     from bayespassk.families import family_from_name
     from bayespassk.fitting import fit
     from bayespassk.logs import read_csv
 
     chosen = family_from_name(family)
-    return fit(read_csv(path), chosen, random_seed=1 if seed is None else seed, **options)
+    counts = read_csv(path, stopping=stopping)
+    return fit(counts, chosen, random_seed=1 if seed is None else seed, **options)
+
+
+def _fit_families(
+    path: str, names: str, seed: int | None, stopping: str, **options: Any
+) -> "dict[str, xr.DataTree]":
+    """Return a fit for each of the families named, between commas."""
+    from bayespassk.families import family_from_name
+    from bayespassk.fitting import fit
+    from bayespassk.logs import read_csv
+
+    families = [family_from_name(name.strip()) for name in names.split(",")]
+    if len(set(families)) < len(families):
+        raise OptionError(f"families must differ; got {names!r}")
+    counts, seed = read_csv(path, stopping=stopping), 1 if seed is None else seed
+    return {one.full_name: fit(counts, one, random_seed=seed, **options) for one in families}
+
+
+def _forecast(
+    fits: "dict[str, xr.DataTree]", k: list[int], target: Any, weights: Any, seed: int | None
+) -> "tuple[xr.DataArray, dict[str, Any]]":
+    """Return the forecast of a fit, or the average of several, and where it came from."""
+    from bayespassk import report
+    from bayespassk.comparing import average
+    from bayespassk.forecasting import forecast
+
+    if len(fits) > 1:
+        draws = average(fits, k, target, weights=weights, random_seed=seed)
+        return draws, report.average_provenance(fits, draws)
+    (fit,) = fits.values()
+    draws = forecast(fit, k, target, random_seed=seed)
+    return draws, report.provenance(fit, draws)
+
+
+def _print(text: str, output: str | None) -> None:
+    """Write to a file, or else to standard output."""
+    from bayespassk import report
+
+    if output is None:
+        click.echo(text, nl=not text.endswith("\n"))
+    else:
+        report.write(output, text)
 
 
 def _is_netcdf(path: str) -> bool:

@@ -1,6 +1,7 @@
 """Counts: how many attempts at each problem succeeded. Valid by construction."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayespassk import cells
-from bayespassk.errors import CountsError
+from bayespassk.errors import CountsError, OptionError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Counts"]
+__all__ = ["Counts", "batch_size"]
 
 MOST_ATTEMPTS = 2**53
 """Counts above this are not exact as floating-point numbers, in which likelihoods are computed."""
@@ -41,9 +42,24 @@ class Counts:
         What was evaluated: model, scaffold and decoding. One name stands for every row.
     benchmark : sequence or str, dims (row,), default "benchmark"
         The set the problem is from. One name stands for every row.
+    stopping : str, default "fixed"
+        How the attempts at a problem were ended. No posterior and no forecast depends on it, as
+        every rule that looked only at outcomes has the same likelihood; what is simulated again
+        (:func:`bayespassk.check`), :func:`bayespassk.thin` and Chen's estimator do.
+
+        - "fixed": their number was fixed in advance, for each problem;
+        - "first-success": at the first success, or at a cap;
+        - "batches:B": they were made B at a time, until a batch held a success, or up to a cap;
+        - "adaptive": they were allotted by what was seen, in a way not told.
+
+        The cap is the largest number of attempts that the system made at any problem. A problem
+        without success and with fewer attempts was cut short for another reason; its own attempts
+        are its cap.
 
     Raises
     ------
+    OptionError
+        If `stopping` is none of these.
     CountsError
         If a row breaks a rule. The message names the rule, how many rows break it and the first.
 
@@ -60,8 +76,10 @@ class Counts:
     successes: Any
     system: Any = "system"
     benchmark: Any = "benchmark"
+    stopping: str = "fixed"
 
     def __post_init__(self) -> None:
+        size = batch_size(self.stopping)
         length = _length(self.problem, "problem")
         text = {
             name: _text(getattr(self, name), name, length)
@@ -97,9 +115,33 @@ class Counts:
             "this is a repeat of an earlier row: add up the rows of one problem first",
         )
         self.systems  # noqa: B018 -- raises if the labels of two systems cannot be told apart
+        if size is not None:
+            self._require_batches(rows, size)
+
+    def _require_batches(self, rows: "_Rows", size: int) -> None:
+        """Raise an error if a row cannot come from attempts made `size` at a time."""
+        cap = np.zeros(len(self.systems), dtype=np.int64)
+        np.maximum.at(cap, self.system_index, self.attempts)
+        remedy = f"is stopping={self.stopping!r} true of this row? If not, give another"
+        if size > 1:
+            rows.require(
+                (self.attempts % size == 0) | (self.attempts == cap[self.system_index]),
+                f"attempts made {size:,} at a time must be a multiple of {size:,}, except at the "
+                "cap, the most attempts of the system at any problem",
+                remedy,
+            )
+        last = np.where(self.attempts % size == 0, size, self.attempts % size)
+        rows.require(
+            self.successes <= last,
+            "successes must not exceed 1 where attempts end at the first success"
+            if size == 1
+            else "successes must not exceed the attempts of the last batch, the only one that "
+            "holds a success",
+            remedy,
+        )
 
     @classmethod
-    def from_dataframe(cls, frame: "pd.DataFrame") -> "Counts":
+    def from_dataframe(cls, frame: "pd.DataFrame", *, stopping: str = "fixed") -> "Counts":
         """Return the counts in a table with columns problem, attempts and successes.
 
         Parameters
@@ -107,6 +149,8 @@ class Counts:
         frame : pandas.DataFrame
             Also taken from it, where there: columns system and benchmark. Other columns are
             ignored.
+        stopping : str, default "fixed"
+            How the attempts at a problem were ended; see :class:`Counts`.
 
         Raises
         ------
@@ -120,10 +164,14 @@ class Counts:
                 f"{'is' if len(missing) == 1 else 'are'} not; the columns found are "
                 f"{', '.join(repr(str(name)) for name in frame.columns)}. Rename yours"
             )
-        return cls(**{name: frame[name].to_numpy() for name in COLUMNS if name in frame})
+        columns = {name: frame[name].to_numpy() for name in COLUMNS if name in frame}
+        return cls(**columns, stopping=stopping)
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """Return a table with columns benchmark, system, problem, attempts and successes."""
+        """Return a table with columns benchmark, system, problem, attempts and successes.
+
+        The stopping rule is not in it: give it again to :meth:`from_dataframe`.
+        """
         import pandas as pd
 
         return pd.DataFrame({name: getattr(self, name) for name in COLUMNS})
@@ -138,6 +186,7 @@ class Counts:
             f"Counts: {_count(len(self), 'row')}, {_count(len(self.systems), 'system')}, "
             f"{f'{low:,}' if low == high else f'{low:,} to {high:,}'} attempts a problem, "
             f"{_count(unsolved, 'row')} without success"
+            f"{'' if self.stopping == 'fixed' else f', stopping {self.stopping!r}'}"
         )
 
     @cached_property
@@ -197,7 +246,8 @@ class Counts:
                 f"{', '.join(repr(label) for label in self.systems)}"
             )
         mine = self.system_index == self.systems.index(system)
-        return Counts(**{name: getattr(self, name)[mine] for name in COLUMNS})
+        columns = {name: getattr(self, name)[mine] for name in COLUMNS}
+        return Counts(**columns, stopping=self.stopping)
 
     def distinct(self) -> cells.Cells:
         """Return the distinct (system, successes, failures), with how many problems have them."""
@@ -214,7 +264,30 @@ class Counts:
                 column = values.astype("<i8").tobytes()
             digest.update(f"{name}:{len(column)}:".encode())
             digest.update(column)
+        if self.stopping != "fixed":  # so that hashes made before there was a choice stay
+            digest.update(f"stopping:{self.stopping}".encode())
         return digest.hexdigest()
+
+
+def batch_size(stopping: str) -> int | None:
+    """Return how many attempts were made before looking for a success; None for no such rule.
+
+    Raises
+    ------
+    OptionError
+        If `stopping` is not a rule that :class:`Counts` knows.
+    """
+    if stopping in ("fixed", "adaptive"):
+        return None
+    if stopping == "first-success":
+        return 1
+    found = re.fullmatch(r"batches:([1-9]\d*)", stopping) if isinstance(stopping, str) else None
+    if found is None:
+        raise OptionError(
+            "stopping must be 'fixed', 'first-success', 'batches:B' with B the attempts in a "
+            f"batch, as in 'batches:10', or 'adaptive'; got {stopping!r}"
+        )
+    return int(found[1])
 
 
 class _Rows:

@@ -6,7 +6,9 @@ __all__ = [
     "ConvergenceWarning",
     "CountsError",
     "FitFileError",
+    "ForecastWarning",
     "InputError",
+    "LooWarning",
     "OptionError",
     "PriorDrivenWarning",
 ]
@@ -82,6 +84,35 @@ class ConvergenceWarning(UserWarning):
         self.pareto_k = pareto_k
 
 
+class LooWarning(UserWarning):
+    """Leave-one-out by importance sampling is unreliable for some problems.
+
+    Attributes
+    ----------
+    system, family : str
+        Whose problems, under which family.
+    problems : int
+        How many problems have a Pareto k that is too large.
+    max_pareto_k : float
+        The largest of them; should be at most 0.7.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        system: str = "",
+        family: str = "",
+        problems: int = 0,
+        max_pareto_k: float | None = None,
+    ):
+        super().__init__(message)
+        self.system = system
+        self.family = family
+        self.problems = problems
+        self.max_pareto_k = max_pareto_k
+
+
 class PriorDrivenWarning(UserWarning):
     """A system has no success (or no failure) at all, so its forecast rests on the prior.
 
@@ -94,3 +125,30 @@ class PriorDrivenWarning(UserWarning):
     def __init__(self, message: str, *, systems: Sequence[str] = ()):
         super().__init__(message)
         self.systems = tuple(systems)
+
+
+class ForecastWarning(UserWarning):
+    """The prior, rather than the attempts, makes most of a forecast far beyond the attempts.
+
+    Attributes
+    ----------
+    systems : tuple of str
+        The systems concerned.
+    k : int
+        The largest number of attempts asked for, at which this was found.
+    prior_share : tuple of float
+        The weight of the prior for each of these systems, 0.5 to 1.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        systems: Sequence[str] = (),
+        k: int = 0,
+        prior_share: Sequence[float] = (),
+    ):
+        super().__init__(message)
+        self.systems = tuple(systems)
+        self.k = k
+        self.prior_share = tuple(prior_share)

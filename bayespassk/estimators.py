@@ -32,17 +32,24 @@ def chen(counts: Counts, k: int | Iterable[int]) -> NDArray[np.float64]:
     ------
     OptionError
         If a k is below 1, or above the attempts at some problem: there the estimator is
-        undefined, also for a problem without success.
+        undefined, also for a problem without success. Or if the number of attempts was not fixed
+        in advance: after "stop at the first success" the estimator is too high, and after attempts
+        allotted by what was seen it may be biased either way.
 
     Notes
     -----
-    Unbiased only if the number of attempts was fixed in advance: after "stop at the first
-    success" it is too high. It carries no interval.
+    It carries no interval.
 
     References
     ----------
     Chen et al. 2021, arXiv:2107.03374.
     """
+    if counts.stopping != "fixed":
+        raise OptionError(
+            "Chen's estimator needs attempts whose number was fixed in advance; these have "
+            f"stopping={counts.stopping!r}, after which it is biased. Fit a family and forecast: "
+            "that is right for any stopping rule"
+        )
     ks = np.atleast_1d(np.asarray(list(k) if isinstance(k, Iterable) else k))
     least = int(counts.attempts.min())
     if ks.min() < 1 or ks.max() > least:

@@ -79,10 +79,10 @@ def fit(
     *,
     method: Method = "nuts",
     pooling: Literal["none"] = "none",
-    draws: int = 1000,
-    tune: int = 1000,
+    draws: int | None = None,
+    tune: int | None = None,
     chains: int = 4,
-    target_accept: float = 0.95,
+    target_accept: float | None = None,
     random_seed: int | None = None,
     progress: bool = True,
 ) -> xr.DataTree:
@@ -101,11 +101,11 @@ def fit(
         is skewed or, for "advi", correlated. Their fits are told by a Pareto k above 0.7.
     pooling : {"none"}
         Systems share nothing: the posterior of one does not depend on the others in `counts`.
-    draws, tune : int
+    draws, tune : int, default 1000 and 1000, 2500 and 1500 for a mixture
         Draws kept, and draws spent on tuning the sampler, a chain. ADVI has no use for `tune`.
     chains : int
         Independent chains.
-    target_accept : float
+    target_accept : float, default 0.95, 0.98 for a scaled beta or a mixture
         Raise it towards 1 if there are divergences: the sampler takes smaller steps.
     random_seed : int, optional
         Repeats the result, bit by bit on the same machine and versions. Drawn and recorded in
@@ -143,11 +143,11 @@ def fit(
     seconds; further fits of the same family take a fraction of a second.
     """
     family = Beta() if family is None else family
-    _check_options(counts, family, method, pooling, draws, tune, chains, target_accept)
+    size = _size(family, draws, tune, chains, target_accept)
+    _check_options(counts, family, method, pooling, size)
     seed = secrets.randbits(31) if random_seed is None else int(random_seed)
     cells = counts.distinct()
     _warn_if_prior_driven(counts)
-    size = Size(draws, tune, chains, target_accept)
     if method == "nuts":
         free, sampler_stats, report = _nuts(counts.systems, cells, family, size, seed, progress)
     else:
@@ -161,6 +161,7 @@ def fit(
         "random_seed": seed,
         "sampling": json.dumps(asdict(size)),
         "input_sha256": counts.sha256(),
+        "stopping": counts.stopping,
     }
     report.warn()
     return as_tree(counts, family, free, sampler_stats, attrs, report)
@@ -176,15 +177,29 @@ class Size:
     target_accept: float
 
 
+def _size(
+    family: Family,
+    draws: int | None,
+    tune: int | None,
+    chains: int,
+    target_accept: float | None,
+) -> Size:
+    """Return how much to sample: as asked, and what the family needs where nothing was."""
+    defaults = family if isinstance(family, Family) else Family
+    return Size(
+        draws=defaults.draws if draws is None else draws,
+        tune=defaults.tune if tune is None else tune,
+        chains=chains,
+        target_accept=defaults.target_accept if target_accept is None else target_accept,
+    )
+
+
 def _check_options(
     counts: Counts,
     family: Family,
     method: str,
     pooling: str,
-    draws: int,
-    tune: int,
-    chains: int,
-    target_accept: float,
+    size: Size,
 ) -> None:
     if not isinstance(counts, Counts):
         raise OptionError(
@@ -201,11 +216,11 @@ def _check_options(
         raise OptionError(f"method must be 'nuts', 'advi' or 'fullrank_advi'; got {method!r}")
     if pooling != "none":
         raise OptionError(f"pooling must be 'none'; got {pooling!r}")
-    for name, value, least in (("draws", draws, 4), ("tune", tune, 1), ("chains", chains, 1)):
-        if value < least:
-            raise OptionError(f"{name} must be at least {least}; got {value!r}")
-    if not 0 < target_accept < 1:
-        raise OptionError(f"target_accept must lie between 0 and 1; got {target_accept!r}")
+    for name, least in (("draws", 4), ("tune", 1), ("chains", 1)):
+        if getattr(size, name) < least:
+            raise OptionError(f"{name} must be at least {least}; got {getattr(size, name)!r}")
+    if not 0 < size.target_accept < 1:
+        raise OptionError(f"target_accept must lie between 0 and 1; got {size.target_accept!r}")
 
 
 def _warn_if_prior_driven(counts: Counts) -> None:

@@ -11,12 +11,13 @@ from bayespassk.cells import Cells
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
 from bayespassk.families.base import Parameters
+from bayespassk.influence import warn_if_prior_rules
 from bayespassk.posterior import cells_of, family_of, parameters_of, system_seed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["check_interval", "check_k", "check_target", "forecast", "summarize"]
+__all__ = ["check_interval", "check_k", "check_target", "forecast", "summarize", "tail_exponent"]
 
 type Target = Literal["benchmark", "population", "realised"]
 type Floats = NDArray[np.float64]
@@ -61,6 +62,12 @@ def forecast(
         pass@k, dims (chain, draw, system, k). Draws are joint over k, so that differences,
         ratios and bands over k of these draws are right; across systems they are independent.
 
+    Warns
+    -----
+    ForecastWarning
+        At the largest k, if that is beyond 10 times the attempts made at any problem, the prior
+        weighs more than the attempts; see :func:`bayespassk.sensitivity`.
+
     Raises
     ------
     OptionError
@@ -97,7 +104,7 @@ def forecast(
             draws = _ProblemDraws(family, flat, cells.of_system(system), rng)
             solved = draws.solved(ks, realised=target == "realised")
             values[:, :, system] = solved.reshape((*values.shape[:2], len(ks)))
-    return xr.DataArray(
+    result = xr.DataArray(
         values,
         dims=("chain", "draw", "system", "k"),
         coords=dict(posterior.coords) | {"k": ks},
@@ -107,6 +114,56 @@ def forecast(
             "forecast_seed": seed,
             **{name: fit.attrs[name] for name in ("family", "input_sha256", "bayespassk_version")},
         },
+    )
+    warn_if_prior_rules(fit, result)
+    return result
+
+
+def tail_exponent(fit: xr.DataTree, k: float | Iterable[float]) -> xr.DataArray:
+    """Return the posterior of the local tail exponent: how fast fail@k falls at k.
+
+    ``-d log fail@k / d log k`` for a new problem: an exponent of 0.3 says that fail@k falls as
+    k^-0.3 near k, so that ten times the attempts leave half as many problems unsolved.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From :func:`bayespassk.fit` or :func:`bayespassk.load`.
+    k : int or sequence of int, dims (k,)
+        Where to look, 1 to 1e12.
+
+    Returns
+    -------
+    xarray.DataArray
+        The exponent, dims (chain, draw, system, k). :func:`summarize` makes a table of it.
+
+    Notes
+    -----
+    For large k it goes to a for a beta, a scaled beta and a Kumaraswamy family, to a g for a
+    generalized beta, to the smallest of its components' for a mixture, to 0 with zero inflation
+    (a plateau), and it grows without end for a logit-normal. At k far beyond the attempts it is
+    the family that speaks.
+
+    References
+    ----------
+    Schaeffer et al. 2025, arXiv:2502.17578.
+    """
+    ks = check_k(k)
+    family, posterior = family_of(fit), fit["posterior"].dataset
+    step = 1e-3
+    around = ks[:, None] * np.exp([-step, step])
+    log_fail = np.stack(
+        [
+            family.log_moment(parameters_of(fit, system), 0, around)
+            for system in range(posterior.sizes["system"])
+        ],
+        axis=2,
+    )
+    return xr.DataArray(
+        -np.diff(log_fail, axis=-1)[..., 0] / (2 * step),
+        dims=("chain", "draw", "system", "k"),
+        coords=dict(posterior.coords) | {"k": ks},
+        name="tail_exponent",
     )
 
 

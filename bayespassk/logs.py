@@ -11,7 +11,7 @@ __all__ = ["load_example", "read_csv"]
 _MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "None"]
 
 
-def read_csv(path: str | PathLike[str]) -> Counts:
+def read_csv(path: str | PathLike[str], *, stopping: str = "fixed") -> Counts:
     """Return the counts in a CSV file with one row per (benchmark, system, problem).
 
     Parameters
@@ -19,6 +19,8 @@ def read_csv(path: str | PathLike[str]) -> Counts:
     path : path
         UTF-8 text, comma-separated, with a header. Columns problem, attempts and successes must
         be there; system and benchmark may be; others are ignored.
+    stopping : str, default "fixed"
+        How the attempts at a problem were ended; see :class:`bayespassk.Counts`.
 
     Raises
     ------
@@ -55,7 +57,7 @@ def read_csv(path: str | PathLike[str]) -> Counts:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     try:
-        return Counts.from_dataframe(frame)
+        return Counts.from_dataframe(frame, stopping=stopping)
     except CountsError as error:
         raise CountsError(
             f"{path}: {error}", rule=error.rule, rows=error.rows, first=error.first

@@ -11,8 +11,9 @@ from bayespassk.forecasting import summarize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["plot_forecast"]
+__all__ = ["plot_check", "plot_forecast", "plot_loo_pit"]
 
 # Okabe and Ito's colours, told apart by the colour-blind; the line styles do so in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -71,6 +72,132 @@ def plot_forecast(
     what = f"line: median, band: {prob:.0%}"
     ax.legend(
         title=what if known is None else f"{what}, dots: known",
+        title_fontsize="small",
+        fontsize="small",
+        alignment="left",
+        framealpha=0.6,
+        edgecolor="none",
+    )
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def plot_check(check: xr.Dataset) -> "Figure":
+    """Return a figure of a posterior predictive check: a row of two panels for each system.
+
+    On the left, how many problems have how many successes (or took how many attempts, where those
+    end at a success): bars hold 95% of the replicated data, dots are the data. On the right, each
+    statistic in units of its standard deviation in replicated data; an open dot is a finding.
+
+    Parameters
+    ----------
+    check : Dataset
+        From :func:`bayespassk.check`.
+    """
+    import matplotlib.pyplot as plt
+
+    systems = check["system"].values
+    figure, panels = plt.subplots(
+        len(systems),
+        2,
+        figsize=(9.0, 0.6 + 2.7 * len(systems)),
+        width_ratios=(3, 2),
+        squeeze=False,
+        layout="constrained",
+    )
+    for system, (left, right) in zip(systems, panels, strict=True):
+        one = check.sel(system=system)
+        _plot_histogram(left, one, str(system))
+        _plot_statistics(right, one)
+    of = "successes" if check.attrs.get("histogram_of") == "successes" else "attempts taken"
+    panels[-1, 0].set_xlabel(f"{of} at a problem")
+    panels[-1, 1].set_xlabel("SD from the mean of replicated data")
+    panels[0, 0].legend(fontsize="small", framealpha=0.6, edgecolor="none")
+    return figure
+
+
+def _plot_histogram(ax: "Axes", check: xr.Dataset, system: str) -> None:
+    low, middle, high = check["replicated_histogram"].quantile([0.025, 0.5, 0.975], "sample").values
+    x = np.arange(len(low))
+    height = np.maximum(high - low, 0.0)
+    ax.bar(x, height, 0.7, low, color=COLOURS[0], alpha=0.25, lw=0, label="replicated, 95%")
+    ax.hlines(middle, x - 0.35, x + 0.35, color=COLOURS[0], label="replicated, median")
+    ax.plot(x, check["histogram"], "o", color="black", ms=4, clip_on=False, label="data")
+    ax.set_xticks(x, check["bin"].values, rotation=35, ha="right", rotation_mode="anchor")
+    ax.tick_params(labelsize="small")
+    ax.set(ylabel="problems", ylim=(0, None))
+    ax.set_title(system, fontsize="medium", loc="left")
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _plot_statistics(ax: "Axes", check: xr.Dataset) -> None:
+    shown = check.isel(statistic=np.flatnonzero(check["observed"].notnull().values)[::-1])
+    mean = shown["replicated"].mean("sample")
+    spread = shown["replicated"].std("sample")
+    scale = spread.where(spread > 0, 1.0)
+    low, high, seen = ((shown[n] - mean) / scale for n in ("lower", "upper", "observed"))
+    y = np.arange(shown.sizes["statistic"])
+    ax.barh(y, high - low, 0.5, low, color=COLOURS[0], alpha=0.25, lw=0)
+    missed = shown["p_value"].values < 0.05
+    beyond = 6.0
+    at = seen.values.clip(-beyond, beyond)
+    ax.plot(at[~missed], y[~missed], "o", color="black", ms=4)
+    ax.plot(at[missed], y[missed], "o", mfc="white", mec=COLOURS[1], mew=1.5, ms=6)
+    for where, height, value in zip(at, y, seen.values, strict=True):
+        if abs(value) > beyond:
+            side = "left" if value < 0 else "right"
+            ax.text(where, height + 0.3, f"{value:.0f}", ha=side, fontsize="x-small")
+    ax.axvline(0, color="0.7", lw=0.8, zorder=0)
+    ax.set_yticks(y, shown["statistic"].values, fontsize="small")
+    ax.set(xlim=(-beyond - 0.4, beyond + 0.4), ylim=(-0.6, len(y) - 0.4))
+    ax.tick_params(axis="x", labelsize="small")
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def plot_loo_pit(pit: xr.DataArray, *, prob: float = 0.95, ax: "Axes | None" = None) -> "Axes":
+    """Return the axes with the distribution of leave-one-out PIT values, minus the uniform.
+
+    For the right family a line stays within the band, all of it with probability `prob`. Above
+    zero on the left: more problems with few successes than the family makes.
+
+    Parameters
+    ----------
+    pit : DataArray, dims (row,)
+        From :func:`bayespassk.loo_pit`.
+    prob : float
+        Probability that a line of the right family lies in its band as a whole: sqrt(log(2 /
+        (1 - prob)) / 2N) about zero for N problems (Dvoretzky, Kiefer, Wolfowitz; Massart 1990).
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Raises
+    ------
+    OptionError
+        If `prob` is not between 0 and 1.
+    """
+    import matplotlib.pyplot as plt
+
+    if not 0 < prob < 1:
+        raise OptionError(f"prob must lie between 0 and 1, for instance 0.95; got {prob!r}")
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.0, 3.8), layout="constrained")
+    systems = list(dict.fromkeys(pit["row_system"].values))
+    sizes = set()
+    for i, system in enumerate(systems):
+        values = np.sort(pit.values[pit["row_system"].values == system])
+        values = values[np.isfinite(values)]
+        colour, style = COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]
+        x = np.concatenate([[0.0], np.repeat(values, 2), [1.0]])
+        steps = np.repeat(np.arange(len(values) + 1), 2) / max(1, len(values))
+        ax.plot(x, steps - x, style, color=colour, lw=1.2, label=str(system))
+        sizes.add(len(values))
+    for size in sizes - {0}:
+        half = np.sqrt(np.log(2 / (1 - prob)) / (2 * size))
+        ax.axhspan(-half, half, color="0.5", alpha=0.12, lw=0, zorder=0)
+    ax.axhline(0, color="0.7", lw=0.8, zorder=0)
+    ax.set(xlim=(0, 1), xlabel="leave-one-out PIT", ylabel="share of problems below, minus uniform")
+    ax.legend(
+        title=f"band: {prob:.0%}, whole line",
         title_fontsize="small",
         fontsize="small",
         alignment="left",

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,29 @@ from bayespassk.posterior import diagnostics, family_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["as_csv", "as_json", "as_text", "caption", "provenance", "write"]
+__all__ = [
+    "as_comparison",
+    "as_csv",
+    "as_findings",
+    "as_json",
+    "as_text",
+    "average_provenance",
+    "caption",
+    "check_caption",
+    "check_provenance",
+    "comparison_caption",
+    "provenance",
+    "write",
+]
 
 
 def provenance(fit: xr.DataTree, forecast: xr.DataArray | None = None) -> dict[str, Any]:
     """Return what a number must carry with it, as data that JSON can hold."""
-    found, family = diagnostics(fit), family_of(fit).spec()
+    found, family = diagnostics(fit), family_of(fit)
     meta = {
         "version": fit.attrs["bayespassk_version"],
-        "family": family["name"],
-        "priors": family["priors"],
+        "family": family.full_name,
+        "family_spec": family.spec(),
         "method": fit.attrs["method"],
         "sampler": fit.attrs["sampler"],
         "sampling": json.loads(fit.attrs["sampling"]),
@@ -47,6 +61,44 @@ def provenance(fit: xr.DataTree, forecast: xr.DataArray | None = None) -> dict[s
     return meta
 
 
+def average_provenance(fits: Mapping[str, xr.DataTree], forecast: xr.DataArray) -> dict[str, Any]:
+    """Return what an averaged forecast must carry with it.
+
+    That of each fit; at the top what they share, and the worst of their diagnostics.
+    """
+    each = {name: provenance(fit, forecast) for name, fit in fits.items()}
+    first, *others = each.values()
+    meta = {k: v for k, v in first.items() if all(other[k] == v for other in others)}
+    for key in ("method", "sampler", "seed"):
+        meta.setdefault(key, ", ".join(str(one[key]) for one in each.values()))
+    return meta | {
+        "family": f"average of {', '.join(each)} with {forecast.attrs['weights']} weights",
+        "family_spec": json.loads(forecast.attrs["family"]),
+        "weights": json.loads(forecast.attrs["families"]),
+        "diagnostics": _worst({name: one["diagnostics"] for name, one in each.items()}),
+        "fits": each,
+    }
+
+
+def _worst(found: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the worst of the diagnostics of several fits, in the form of those of one."""
+
+    def known(name: str) -> list[float]:
+        return [one[name] for one in found.values() if one[name] is not None]
+
+    bad = {name: one for name, one in found.items() if not one["converged"]}
+    good = next(iter(found.values()))["message"]
+    return {
+        "converged": not bad,
+        "message": "; ".join(f"{n}: {one['message']}" for n, one in bad.items()) or good,
+        "max_rhat": max(known("max_rhat"), default=None),
+        "min_ess": min(known("min_ess"), default=None),
+        "divergences": sum(one["divergences"] for one in found.values()),
+        "pareto_k": max(known("pareto_k"), default=None),
+        "systems": list(dict.fromkeys(s for one in bad.values() for s in one["systems"])),
+    }
+
+
 def _finite(value: float | None) -> float | None:
     """Return None for what JSON has no number for."""
     return value if value is not None and math.isfinite(value) else None
@@ -54,7 +106,7 @@ def _finite(value: float | None) -> float | None:
 
 def as_json(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
     """Return one JSON object with the rows of `table` and `meta`."""
-    meta = meta | {"interval": dict(table.attrs)}
+    meta = meta | ({"interval": dict(table.attrs)} if table.attrs else {})
     rows = json.loads(table.to_json(orient="records", double_precision=15))
     return json.dumps({"rows": rows, "meta": meta}, indent=1, ensure_ascii=False, allow_nan=False)
 
@@ -85,6 +137,16 @@ TARGETS = {
 def caption(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
     """Return what the numbers of `table` are, in plain sentences."""
     kind = {"eti": "equal-tailed", "hdi": "highest-density"}[table.attrs["kind"]]
+    return (
+        f"pass@k, target {meta['target']}: {TARGETS[meta['target']]}. lower, upper: "
+        f"{100 * table.attrs['prob']:.4g}% {kind} credible interval.\n"
+        f"Family {meta['family']}, {_sampled(meta)}.\n"
+        f"bayespassk {meta['version']}, input sha256 {meta['input_sha256'][:16]}."
+    )
+
+
+def _sampled(meta: Mapping[str, Any]) -> str:
+    """Return how a fit was made and whether it converged."""
     found = meta["diagnostics"]
     figures = [
         f"{name} {value:{form}}"
@@ -95,14 +157,97 @@ def caption(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
         )
         if value is not None
     ]
+    figures.append(f"{found['divergences']} divergences")
     return (
-        f"pass@k, target {meta['target']}: {TARGETS[meta['target']]}. lower, upper: "
-        f"{100 * table.attrs['prob']:.4g}% {kind} credible interval.\n"
-        f"Family {meta['family']}, {meta['method']} ({meta['sampler']}), seed "
-        f"{meta['seed']}; {', '.join(figures)}, {found['divergences']} divergences: "
-        f"{found['message']}.\n"
+        f"{meta['method']} ({meta['sampler']}), seed {meta['seed']}; {', '.join(figures)}: "
+        f"{found['message']}"
+    )
+
+
+def check_provenance(fit: xr.DataTree, check: xr.Dataset) -> dict[str, Any]:
+    """Return what a check must carry with it."""
+    return provenance(fit) | {
+        "stopping": check.attrs["stopping"],
+        "check_seed": int(check.attrs["check_seed"]),
+        "replicated": check.sizes["sample"],
+    }
+
+
+def as_findings(table: "pd.DataFrame") -> str:
+    """Return the table of :func:`bayespassk.summarize_check` as aligned text: the findings."""
+    if table.empty:
+        return "no system was attempted: there is nothing to check"
+    width = max(6, *(len(system) for system in table["system"]))
+    lines = [f"{'system':{width}}  p_value  finding"]
+    lines += [
+        f"{row.system:{width}}  {row.p_value:7.3f}  {row.finding}"
+        for row in table.itertuples(index=False)
+    ]
+    return "\n".join(lines)
+
+
+def check_caption(meta: Mapping[str, Any]) -> str:
+    """Return what the numbers of a check are, in plain sentences."""
+    adaptive = (
+        "Attempts were allotted in a way not told, and were replicated as they were: p_value may "
+        "be small though the family is right.\n"
+    )
+    return (
+        f"{meta['replicated']:,} data sets were replicated from the fit, stopping rule "
+        f"{meta['stopping']}; the family expects what 95% of them hold, and misses where p_value "
+        "is below 0.05. That the family fits the attempts made says little about k far beyond "
+        f"them.\n{adaptive if meta['stopping'] == 'adaptive' else ''}"
+        f"Family {meta['family']}, {_sampled(meta)}.\n"
         f"bayespassk {meta['version']}, input sha256 {meta['input_sha256'][:16]}."
     )
+
+
+COMPARISON = {
+    "elpd": ".1f", "se": ".1f", "p": ".1f", "elpd_diff": ".1f", "dse": ".1f",
+    "weight_stacking": ".2f", "weight_pseudo_bma": ".2f", "max_pareto_k": ".2f",
+}  # fmt: skip
+
+
+def as_comparison(table: "pd.DataFrame") -> str:
+    """Return the table of :func:`bayespassk.compare` as aligned text."""
+    shown = table.copy()
+    for name, form in COMPARISON.items():
+        shown[name] = [f"{value:{form}}" for value in shown[name]]
+    return str(
+        shown.rename(columns=lambda name: name.removeprefix("weight_")).to_string(index=False)
+    )
+
+
+def comparison_caption(table: "pd.DataFrame", each: Mapping[str, dict[str, Any]]) -> str:
+    """Return what a comparison says, in plain sentences; `each` is where the fits came from."""
+    first = next(iter(each.values()))
+    fits = "\n".join(f"{name}: {_sampled(meta)}." for name, meta in each.items())
+    return (
+        "elpd: log probability of the counts of each problem given those of all others "
+        "(leave-one-out), summed; higher is better. se, dse: standard errors of elpd, elpd_diff. "
+        "stacking, pseudo_bma: weights.\n"
+        f"{_verdict(table)}\n"
+        "Leave-one-out judges the attempts made. It says little about k far beyond them, where "
+        "families it cannot tell apart may part: forecast with several, as in 'bayespassk forecast "
+        f"COUNTS.csv --family {','.join(each)}'.\n"
+        f"{fits}\n"
+        f"bayespassk {first['version']}, input sha256 {first['input_sha256'][:16]}."
+    )
+
+
+def _verdict(table: "pd.DataFrame") -> str:
+    """Return which families are clearly worse: by two standard errors, and by 4."""
+    system = table["system"].iloc[-1]
+    rows = table[table["system"] == system]
+    where = "Over all systems" if rows.shape[0] < table.shape[0] else "Here"
+    best = rows["family"].iloc[0]
+    clear = (rows["elpd_diff"] < -2 * rows["dse"]) & (rows["elpd_diff"] < -4)
+    worse = ", ".join(rows["family"][clear])
+    rest = ", ".join(rows["family"][~clear].iloc[1:])
+    if not worse:
+        return f"{where} no family is clearly better: {best} is first, but within the error."
+    tail = f"; {rest} within the error of it" if rest else ""
+    return f"{where} {best} foretells unseen problems clearly better than {worse}{tail}."
 
 
 def write(path: str | os.PathLike[str], text: str) -> None:

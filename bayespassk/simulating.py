@@ -71,8 +71,14 @@ def thin(counts: Counts, attempts: int, *, random_seed: int | None = None) -> Co
     Raises
     ------
     OptionError
-        If a problem has fewer attempts than are to be kept, or more than 1e9.
+        If a problem has fewer attempts than are to be kept, or more than 1e9; or if the number of
+        attempts was not fixed in advance.
     """
+    if counts.stopping != "fixed":
+        raise OptionError(
+            "thinning needs attempts whose number was fixed in advance; these have stopping="
+            f"{counts.stopping!r}, and fewer of them would not be what the rule had given"
+        )
     least, most = int(counts.attempts.min()), int(counts.attempts.max())
     if not 0 < attempts <= least:
         raise OptionError(

@@ -28,10 +28,12 @@ class LogALogB(bp.Family):
     """The beta with the same priors, sampled in (log a, log b)."""
 
     name: ClassVar[str] = "log a, log b"
+    when: ClassVar[str] = "to compare parametrisations"
+    location: ClassVar[str] = "log_b"
     log_a: bp.Prior = BETA.log_a
     log_b: bp.Prior = BETA.log_b
 
-    def prior(self, declare):
+    def prior(self, declare, xp=NUMPY):
         """Declare the two that the priors are on."""
         return {name: declare(name, prior) for name, prior in self.priors.items()}
 
@@ -40,7 +42,10 @@ class LogALogB(bp.Family):
         return {"a": xp.exp(free["log_a"]), "b": xp.exp(free["log_b"])}
 
     log_moment = bp.Beta.log_moment
+    log_moments = bp.Beta.log_moments
+    constants = bp.Beta.constants
     draw = bp.Beta.draw
+    draw_seen = bp.Beta.draw_seen
     likelihood_data = bp.Beta.likelihood_data
     log_likelihood = bp.Beta.log_likelihood
 

@@ -18,6 +18,78 @@ def log_beta_moment(alpha: float, beta: float, a: float, b: float) -> mp.mpf:
         return log_beta(x + i, y + j) - log_beta(x, y)
 
 
+def log_integral(log_f) -> mp.mpf:
+    """Return the log of the integral of exp(log_f(x)) over all x, for log_f with one maximum.
+
+    The axis is cut where the integrand has fallen by given amounts on either side of its maximum,
+    and long pieces again; each is integrated by mpmath's tanh-sinh rule.
+    """
+    with mp.workdps(30):
+        coarse = [40 - mp.mpf(j) / 8 for j in range(640)] + [
+            mp.mpf(-40 - 2 * j) for j in range(2000)
+        ]
+        mode, step = max(coarse, key=log_f), mp.mpf(1) / 8
+        for _ in range(40):
+            better = max((mode - step, mode, mode + step), key=log_f)
+            if better == mode:
+                step /= 2
+            mode = better
+        top = log_f(mode)
+
+        def fallen_by(amount, side):
+            far = mp.mpf(2) ** -12
+            while log_f(mode + side * far) - top > -amount and far < 2**20:
+                far *= 2
+            near = far / 2
+            for _ in range(30):
+                middle = (near + far) / 2
+                if log_f(mode + side * middle) - top > -amount:
+                    near = middle
+                else:
+                    far = middle
+            return mode + side * far
+
+        falls = (0.1, 0.3, 0.7, 1.5, 2.5, 4, 6, 9, 14, 20, 30, 45, 60)
+        cuts = (
+            [fallen_by(v, -1) for v in reversed(falls)] + [mode] + [fallen_by(v, 1) for v in falls]
+        )
+        points = cuts[:1]
+        for cut in cuts[1:]:
+            start, pieces = points[-1], max(1, int(mp.ceil(min((cut - points[-1]) / 2, 60))))
+            points += [start + (cut - start) * j / pieces for j in range(1, pieces + 1)]
+        return top + mp.log(mp.quad(lambda x: mp.exp(log_f(x) - top), points))
+
+
+def log_moment_of_power(alpha, beta, power, scale, a, b) -> mp.mpf:
+    """Return log E[p^a (1-p)^b] for p = scale B^(1/power), B ~ Beta(alpha, beta).
+
+    An integral over x = logit B^(1/power), the logit of p / scale.
+    """
+    alpha, beta, power, scale = (mp.mpf(float(v)) for v in (alpha, beta, power, scale))
+    with mp.workdps(30):
+        constant = mp.log(power) - mp.log(mp.beta(alpha, beta))
+
+        def log_f(x):
+            log_u, log_v = -mp.log1p(mp.exp(-x)), -mp.log1p(mp.exp(x))
+            density = alpha * power * log_u + (beta - 1) * mp.log(-mp.expm1(power * log_u)) + log_v
+            log_p = log_u + mp.log(scale)
+            log_q = log_v if scale == 1 else mp.log1p(-mp.exp(log_p))
+            return constant + density + a * log_p + b * log_q
+
+    return log_integral(log_f)
+
+
+def log_moment_of_logit_normal(mu, sigma, a, b) -> mp.mpf:
+    """Return log E[p^a (1-p)^b] for logit p ~ Normal(mu, sigma)."""
+    mu, sigma = mp.mpf(float(mu)), mp.mpf(float(sigma))
+
+    def log_f(x):
+        kernel = -a * mp.log1p(mp.exp(-x)) - b * mp.log1p(mp.exp(x))
+        return kernel - ((x - mu) / sigma) ** 2 / 2 - mp.log(sigma * mp.sqrt(2 * mp.pi))
+
+    return log_integral(log_f)
+
+
 def density(prior: bp.Prior, x: np.ndarray) -> np.ndarray:
     """Return the log density of a prior, by SciPy."""
     return getattr(stats, {"normal": "norm"}.get(prior.kind, prior.kind)).logpdf(

@@ -14,9 +14,13 @@ PAGE = ROOT / "docs" / "explanation" / "architecture.md"
 
 PUBLIC = {
     "Beta", "ConvergenceWarning", "Counts", "CountsError", "Diagnostics", "Family", "FitFileError",
-    "InputError", "OptionError", "Prior", "PriorDrivenWarning", "build_model", "diagnostics",
-    "estimators", "family_of", "fit", "forecast", "load", "load_example", "log_likelihood",
-    "plot_forecast", "read_csv", "save", "simulate", "summarize", "thin",
+    "ForecastWarning", "GeneralizedBeta", "InputError", "Kumaraswamy", "LogitNormal", "LooWarning",
+    "Mixture", "OneInflated", "OptionError", "Prior", "PriorDrivenWarning", "ScaledBeta",
+    "ZeroInflated", "average", "build_model", "calibrate", "check", "compare", "diagnostics",
+    "estimators", "family_from_name", "family_of", "fit", "forecast", "load", "load_example",
+    "log_likelihood", "loo_pit", "plot_check", "plot_forecast", "plot_loo_pit", "prior_predictive",
+    "read_csv", "save", "sensitivity", "simulate", "summarize", "summarize_calibration",
+    "summarize_check", "tail_exponent", "thin",
 }  # fmt: skip
 
 

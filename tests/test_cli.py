@@ -91,7 +91,7 @@ BAD = {
     "k of text": (["forecast", "{counts}", "--k", "1,ten"], "separated by commas, as in 1,100,1e6; got 'ten'"),
     "target": (["forecast", "{counts}", "--target", "future"], "target must be 'benchmark', 'population' or 'realised'"),
     "prob": (["forecast", "{counts}", "--prob", "95"], "prob must lie between 0 and 1"),
-    "family": (["forecast", "{counts}", "--family", "gamma"], "family must be one of 'beta'; got 'gamma'"),
+    "family": (["forecast", "{counts}", "--family", "gamma"], "got 'gamma'"),
     "method": (["fit", "{counts}", "-o", "{out}", "--method", "mle"], "method must be 'nuts'"),
     "format": (["forecast", "{counts}", "--format", "xml"], "Invalid value for '--format'"),
     "folder": (["fit", "{counts}", "-o", "nowhere/fit.nc"], "the folder must exist"),

@@ -122,6 +122,74 @@ def test_the_hash_is_of_the_contents():
     assert counts(problem=["ab", "c", "d"]).sha256() != counts(problem=["a", "bc", "d"]).sha256()
 
 
+STOPPED = {"attempts": [3, 10, 10], "successes": [1, 0, 1]}
+
+
+def test_the_stopping_rule_goes_with_the_counts():
+    made = counts(**STOPPED, system=["x", "y", "x"], stopping="first-success")
+    assert repr(made).endswith("stopping 'first-success'")
+    assert "stopping" not in repr(counts())
+    assert made.select("x").stopping == "first-success"
+    frame = made.to_dataframe()
+    again = bp.Counts.from_dataframe(frame, stopping="first-success")
+    assert again.sha256() == made.sha256()
+    assert bp.Counts.from_dataframe(frame).sha256() != made.sha256()
+
+
+def test_hashes_made_before_there_was_a_stopping_rule_stay():
+    assert counts().sha256() == "83c622e8d9e7cceeffc908f627b2a1d005ef3103629adb2f29076d4ae6582ffd"
+    assert counts(stopping="fixed").sha256() == counts().sha256()
+    assert counts(stopping="adaptive").sha256() != counts().sha256()
+
+
+@pytest.mark.parametrize(
+    ("stopping", "columns"),
+    [
+        ("first-success", {"attempts": [3, 10, 7], "successes": [1, 0, 0]}),  # the last was cut
+        ("batches:5", {"attempts": [5, 10, 10], "successes": [5, 0, 2]}),
+        ("batches:4", {"attempts": [4, 10, 10], "successes": [4, 0, 2]}),  # 10 = 4 + 4 + 2, a cap
+        ("batches:20", {"attempts": [10, 10, 10], "successes": [9, 0, 2]}),
+        ("adaptive", {"attempts": [0, 10, 3], "successes": [0, 10, 2]}),
+    ],
+)
+def test_counts_that_follow_a_rule_are_taken(stopping, columns):
+    assert counts(**columns, stopping=stopping).stopping == stopping
+
+
+BROKEN = [
+    ("first-success", {"attempts": [3, 10, 10], "successes": [2, 0, 1]}, "successes must not exceed 1 where attempts end at the first success: 1 of 3 rows breaks this, the first is row 1.*stopping='first-success' true"),
+    ("batches:5", {"attempts": [5, 7, 10], "successes": [1, 1, 0]}, "attempts made 5 at a time must be a multiple of 5, except at the cap, .* 1 of 3 rows breaks this, the first is row 2"),
+    ("batches:5", {"attempts": [5, 10, 10], "successes": [1, 6, 0]}, "successes must not exceed the attempts of the last batch.*row 2"),
+    ("batches:4", {"attempts": [4, 10, 10], "successes": [4, 3, 0]}, "successes must not exceed the attempts of the last batch.*row 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("stopping", "columns", "message"), BROKEN)
+def test_counts_that_break_their_rule_are_refused(stopping, columns, message):
+    with pytest.raises(bp.CountsError, match=f"(?s){message}"):
+        counts(**columns, stopping=stopping)
+
+
+def test_the_cap_is_of_each_system():
+    columns = {"attempts": [7, 10, 5], "successes": [1, 0, 1], "system": ["x", "y", "y"]}
+    assert counts(**columns, stopping="batches:5").select("x").attempts.tolist() == [7]
+
+
+@pytest.mark.parametrize("stopping", ["", "first", "batches", "batches:0", "batches:-1", "batches:2.5", None, 5])  # fmt: skip
+def test_a_stopping_rule_must_be_known(stopping):
+    with pytest.raises(bp.OptionError, match="stopping must be 'fixed', 'first-success'"):
+        counts(stopping=stopping)
+
+
+@pytest.mark.parametrize("stopping", ["first-success", "batches:1", "adaptive"])
+def test_what_needs_a_fixed_number_of_attempts_refuses_others(stopping):
+    stopped = counts(**STOPPED, stopping=stopping)
+    with pytest.raises(bp.OptionError, match=f"thinning needs .* stopping='{stopping}'"):
+        bp.thin(stopped, 1)
+    with pytest.raises(bp.OptionError, match=f"Chen's estimator needs .* stopping='{stopping}'"):
+        bp.estimators.chen(stopped, 1)
+
+
 rows = st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 2**53)), min_size=1, max_size=60
 )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from scipy import stats
+from scipy import special, stats
 
 import bayespassk as bp
 from bayespassk import forecasting
@@ -45,7 +45,7 @@ def test_population_is_the_moment_of_a_new_problem(fit, forecasts):
 def moments(fit, counts, system, k):
     """The mean and variance of benchmark pass@k of each draw, from moments alone."""
     p = fit["posterior"].dataset.sel(system=system)
-    parameters = {name: p[name].values.ravel()[:, None] for name in ("a", "b")}
+    parameters = {name: p[name].values.ravel() for name in ("a", "b")}
     mine = counts.select(system)
     c, f = mine.successes.astype(float), (mine.attempts - mine.successes).astype(float)
     log_moment = bp.Beta().log_moment
@@ -198,3 +198,13 @@ def test_the_table_takes_what_was_computed_from_forecasts(forecasts):
     gain = draws.sel(system=["large"]) - draws.sel(system="small", drop=True)
     table = bp.summarize(gain)
     assert table["lower"].iloc[0] > 0.05  # "large" solves more with one attempt
+
+
+def test_the_tail_exponent_is_the_slope_of_fail_at_k_and_goes_to_a(fit):
+    """For a beta fail@k falls as k^-a; nearer, the slope is k (digamma(a+b+k) - digamma(b+k))."""
+    exponent = bp.tail_exponent(fit, [1, 100, 10**12])
+    p = fit["posterior"].dataset
+    np.testing.assert_allclose(exponent.sel(k=10**12), p["a"], rtol=1e-5)
+    slope = 100 * (special.digamma(p["a"] + p["b"] + 100) - special.digamma(p["b"] + 100))
+    np.testing.assert_allclose(exponent.sel(k=100), slope, rtol=1e-5)
+    assert set(bp.summarize(exponent).columns) >= {"system", "k", "lower"}

@@ -35,7 +35,13 @@ def test_systems_without_success_have_wide_honest_bands(checkpoints, real_logs):
     successes = np.bincount(counts.system_index, weights=counts.successes)
     bare = [s for s, total in zip(counts.systems, successes, strict=True) if total == 0]
     assert len(bare) == 17
-    table = bp.summarize(bp.forecast(checkpoints, [1000, 10**9])).set_index(["k", "system"])
+    with pytest.warns(bp.ForecastWarning) as caught:
+        draws = bp.forecast(checkpoints, [1000, 10**9])
+    warned = set(caught[0].message.systems)
+    assert warned >= set(bare)
+    solved = np.bincount(counts.system_index, weights=counts.successes > 0)
+    assert warned <= {s for s, number in zip(counts.systems, solved, strict=True) if number < 10}
+    table = bp.summarize(draws).set_index(["k", "system"])
     near, far = table.loc[1000].loc[bare], table.loc[10**9].loc[bare]
     assert (near["upper"] < 0.1).all()  # 1,000 is well within the attempts that all failed
     assert (far["upper"] - far["lower"] > 0.7).all()  # of a thousand million nothing is known

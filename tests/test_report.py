@@ -25,7 +25,7 @@ def test_json_holds_rows_and_provenance(counts, fit, forecast):
     assert meta["input_sha256"] == counts.sha256()
     assert (meta["version"], meta["seed"], meta["target"]) == (bp.__version__, 1, "benchmark")
     assert meta["family"] == "beta"
-    assert meta["priors"]["log_a"]["scale"] == bp.Beta().log_a.scale
+    assert meta["family_spec"]["priors"]["log_a"]["scale"] == bp.Beta().log_a.scale
     assert meta["interval"] == {"prob": 0.9, "kind": "eti"}
     assert set(meta["diagnostics"]) >= {"converged", "max_rhat", "min_ess", "divergences"}
 

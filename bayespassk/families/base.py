@@ -126,7 +126,12 @@ class Family(ABC):
     """One line on when to use it."""
 
     location: ClassVar[str]
-    """The free parameter that says where on the logit axis most of the mass is; mixtures order it."""
+    """The free parameter that says where on the logit axis the mass is; mixtures order it."""
+
+    target_accept: ClassVar[float] = 0.95
+    draws: ClassVar[int] = 1000
+    tune: ClassVar[int] = 1000
+    """What `fit` asks of the sampler by default: with these it converges on the logs tried."""
 
     @property
     def priors(self) -> dict[str, Prior]:
@@ -146,7 +151,10 @@ class Family(ABC):
 
     def spec(self) -> dict[str, Any]:
         """Return the family as data that JSON can hold; ``family_from_spec`` reads it back."""
-        spec = {"name": self.name, "priors": {k: asdict(v) for k, v in self.priors.items()}}
+        spec: dict[str, Any] = {
+            "name": self.name,
+            "priors": {k: asdict(v) for k, v in self.priors.items()},
+        }
         if self.components:
             spec["components"] = [component.spec() for component in self.components]
         return spec
@@ -253,12 +261,8 @@ class ByCell(Family):
 
 def per_pair(parameters: Parameters, system: Any) -> dict[str, Any]:
     """Return parameters that broadcast against pairs; see :meth:`Family.log_moments`."""
-    if system is None:
-        return {
-            name: np.asarray(p)[..., None] if isinstance(p, float) else p[..., None]
-            for name, p in parameters.items()
-        }
-    return {name: p[system] for name, p in parameters.items()}
+    at = (..., None) if system is None else system
+    return {name: p[at] for name, p in parameters.items()}
 
 
 def draw_prior(

@@ -41,7 +41,7 @@ class GeneralizedBeta(Smooth):
     location: ClassVar[str] = "logit_location"
 
     log_tail: Prior = Prior(math.log(0.2), 1.0)
-    logit_location: Prior = Prior(-3.0, 1.7, "logistic")
+    logit_location: Prior = Prior(-5.0, 2.5, "logistic")
     log_g: Prior = Prior(-0.5, 0.7)
 
     def prior(self, declare: Declare, xp: Special = NUMPY) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class _Inflated(ByCell):
 
     base: Family
     share: ClassVar[str]
+    location: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.base, Family):
@@ -68,7 +69,7 @@ class _Inflated(ByCell):
         a, b = np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float))
         share = np.asarray(parameters[self.share])[(...,) + (None,) * a.ndim]
         inner = self.base.log_moment(self._rest(parameters), a, b)
-        return _inflate(share, inner, self._at(a, b), NUMPY)
+        return np.asarray(_inflate(share, inner, self._at(a, b), NUMPY))
 
     def constants(
         self, a: Floats, b: Floats, parameters: Parameters | None = None
@@ -156,11 +157,6 @@ class ZeroInflated(_Inflated):
     base: Family
     logit_zero: Prior = Prior(-2.0, 1.0, "logistic")
 
-    @property
-    def location(self) -> str:  # type: ignore[override]
-        """That of the family inflated."""
-        return self.base.location
-
     def _at(self, a: Any, b: Any) -> Any:
         return a == 0
 
@@ -193,11 +189,6 @@ class OneInflated(_Inflated):
 
     base: Family
     logit_one: Prior = Prior(-2.0, 1.0, "logistic")
-
-    @property
-    def location(self) -> str:  # type: ignore[override]
-        """That of the family inflated."""
-        return self.base.location
 
     def _at(self, a: Any, b: Any) -> Any:
         return b == 0

@@ -42,7 +42,7 @@ class Kumaraswamy(Smooth):
     location: ClassVar[str] = "logit_location"
 
     log_a: Prior = Prior(math.log(0.2), 1.0)
-    logit_location: Prior = Prior(-3.0, 1.7, "logistic")
+    logit_location: Prior = Prior(-5.0, 2.5, "logistic")
 
     def prior(self, declare: Declare, xp: Special = NUMPY) -> dict[str, Any]:
         """Declare the tail exponent and the location."""

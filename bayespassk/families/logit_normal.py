@@ -36,7 +36,7 @@ class LogitNormal(Smooth):
     )
     location: ClassVar[str] = "mu"
 
-    mu: Prior = Prior(-3.0, 1.7, "logistic")
+    mu: Prior = Prior(-5.0, 2.5, "logistic")
     log_sigma: Prior = Prior(math.log(3.0), 0.7)
 
     def prior(self, declare: Declare, xp: Special = NUMPY) -> dict[str, Any]:

@@ -44,6 +44,9 @@ class Mixture(ByCell):
     name: ClassVar[str] = "mixture"
     when: ClassVar[str] = "two kinds of problems, such as nearly hopeless and easy ones"
     location: ClassVar[str] = ""
+    target_accept: ClassVar[float] = 0.98
+    draws: ClassVar[int] = 2500
+    tune: ClassVar[int] = 1500
 
     parts: tuple[Family, ...]
     log_gap: Prior
@@ -160,8 +163,8 @@ class Mixture(ByCell):
         """Return the log of the weighted sum of the components' moments."""
         total: Any = None
         for j, (part, own, weight) in enumerate(self._split(parameters), 1):
-            weight = weight[..., None] if system is None else weight[system]
-            term = xp.log(weight) + part.log_moments(own, self._own(constants, j), xp, system)
+            each = weight[..., None] if system is None else weight[system]
+            term = xp.log(each) + part.log_moments(own, self._own(constants, j), xp, system)
             total = term if total is None else xp.logaddexp(total, term)
         return total
 

@@ -137,20 +137,28 @@ class Quadrature(ByCell):
         xp: Special,
         system: Any = None,
     ) -> Any:
-        """Return the log of the sum over nodes of weight times density times p^a (1-p)^b."""
+        """Return the log of the mean of p^a (1-p)^b over the nodes, weighted by the density.
+
+        Divided by the sum of the weights, which is 1 where the nodes resolve the density: where
+        they do not, far outside the prior, a moment is that of a distribution all the same, and
+        no false mode of the posterior comes of it.
+        """
         pieces = self.pieces(parameters, constants, xp)
         top = _top(pieces, xp)
         total: Any = TINY
+        mass: Any = 0.0
         for piece in pieces:
             weights = xp.exp(piece.log_weights - top[..., None])
+            mass = mass + weights.sum(-1)
             if piece.kernel is not None and system is None:
                 total = total + xp.inner(weights, piece.kernel)
             else:
                 kernel = kernel_at(piece, constants, xp, system)
                 each = weights[..., None, :] if system is None else weights[system]
                 total = total + (each * kernel).sum(-1)
-        top = top[..., None] if system is None else top[system]
-        return xp.log(total) + top + constants["kernel_top"]
+        log_mass = xp.log(mass)
+        log_mass = log_mass[..., None] if system is None else log_mass[system]
+        return xp.log(total) - log_mass + constants["kernel_top"]
 
     def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
         """Return log E[p^a (1-p)^b]; see :meth:`Family.log_moment`."""
@@ -296,7 +304,7 @@ def _with_later(a: Floats, b: Floats) -> tuple[Floats, Floats]:
 @functools.lru_cache(maxsize=64)
 def prior_parameters(family: Quadrature) -> dict[str, Floats]:
     """Return parameters drawn from the prior of a family: always the same."""
-    return family.natural(draw_prior(family, np.random.default_rng(1), (8,)))
+    return family.natural(draw_prior(family, np.random.default_rng(1), (12,)))
 
 
 def representatives(parameters: Parameters) -> dict[str, Floats]:
@@ -317,7 +325,7 @@ def _choose(weights: Floats, uniform: Floats) -> NDArray[np.int64]:
     offset = np.arange(len(weights))[:, None]
     found = np.searchsorted((cumulative + offset).ravel(), (uniform + offset).ravel())
     column = found.reshape(uniform.shape) - offset * weights.shape[1]
-    return column.clip(0, weights.shape[1] - 1)
+    return np.asarray(column.clip(0, weights.shape[1] - 1))
 
 
 def log_peak(a: Floats, b: Floats) -> Floats:
@@ -343,6 +351,7 @@ def _gauss_legendre() -> tuple[Floats, Floats]:
 
 
 def panel_nodes(low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """Return the nodes and weights of the panels from `low` to `high`, dims (panel, node)."""
     x, weight = _gauss_legendre()
     half = (high - low)[:, None] / 2
     return low[:, None] + half * (1 + x), half * weight
@@ -372,11 +381,12 @@ def adaptive_panels(
     pairs = np.unique(np.stack([a, b], axis=1), axis=0)
     if len(pairs) > MOST_PAIRS:
         pairs = pairs[np.linspace(0, len(pairs) - 1, MOST_PAIRS).astype(int)]
+    pairs = np.concatenate([pairs, [[0.0, 0.0]]])  # the density itself
 
     def log_integrands(x: Floats) -> Floats:
         log_p, log_q = NUMPY.log_sigmoid(x), NUMPY.log_sigmoid(-x)
         kernel = pairs[:, :1] * log_p + pairs[:, 1:] * log_q
-        return (log_density(log_p, log_q)[:, None] + kernel).reshape(-1, len(x))
+        return np.asarray((log_density(log_p, log_q)[:, None] + kernel).reshape(-1, len(x)))
 
     return refine(log_integrands, _start(np.asarray(finer, dtype=float)))
 
@@ -412,7 +422,7 @@ def refine(log_integrands: Callable[[Floats], Floats], edges: Floats) -> Floats:
 def _integrate(
     log_integrands: Callable[[Floats], Floats], low: Floats, high: Floats, top: Any
 ) -> tuple[Floats, Floats]:
-    """Return the logs that the integrals over panels are scaled by, (f, 1), and them, (f, panel)."""
+    """Return the logs of scales, dims (f, 1), and the scaled integrals, dims (f, panel)."""
     x, weight = panel_nodes(low, high)
     values = log_integrands(x.ravel())
     top = np.maximum(top, values.max(-1, keepdims=True))

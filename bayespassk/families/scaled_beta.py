@@ -51,6 +51,7 @@ class ScaledBeta(Quadrature):
         "no problem is solved nearly always: success probabilities end at some s < 1"
     )
     location: ClassVar[str] = "logit_mean"
+    target_accept: ClassVar[float] = 0.98
 
     log_a: Prior = Prior(math.log(0.2), 1.0)
     log_b: Prior = Prior(math.log(5.0), 1.5, "logistic")
@@ -95,7 +96,7 @@ class ScaledBeta(Quadrature):
         def log_density(log_p: Floats, log_q: Floats) -> Floats:
             like_it = each["a"] * log_p + steep * log_q
             exact = self.log_density(each, log_p, log_q, NUMPY)
-            return np.where(each["b"] > 8, exact, like_it)
+            return np.asarray(np.where(each["b"] > 8, exact, like_it))
 
         return adaptive_panels(a, b, log_density, np.arange(-16.5, 39.0, 1.5))
 
@@ -114,7 +115,7 @@ class ScaledBeta(Quadrature):
             log_kernel = constants["a"][:, None] * piece.log_p[:, None]
             log_kernel = log_kernel + constants["b"][:, None] * piece.log_q[:, None]
             values = piece.log_weights[:, None] + log_kernel
-            return values[..., :-1].reshape(-1, len(offset))
+            return np.asarray(values[..., :-1].reshape(-1, len(offset)))
 
         edges = refine(log_integrands, NEAR_END)
         x, weight = panel_nodes(edges[:-1], edges[1:])

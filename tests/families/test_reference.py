@@ -3,8 +3,89 @@
 import numpy as np
 import pytest
 
-from bayespassk import Beta
-from oracles import log_beta_moment
+from bayespassk import (
+    Beta,
+    GeneralizedBeta,
+    Kumaraswamy,
+    LogitNormal,
+    Mixture,
+    ScaledBeta,
+    ZeroInflated,
+)
+from oracles import log_beta_moment, log_moment_of_logit_normal, log_moment_of_power
+
+COUNTS = [(0, 0), (0, 100), (3, 97), (50, 50), (5000, 5000), (1, 2_999_999), (100, 0), (0, 10**6)]
+KS = [0, 1, 1000, 10**6, 10**9, 10**12]
+
+
+def extremes(seed, number, *ranges):
+    """Return parameters from all over their ranges, log-uniform, each with counts and a k."""
+    rng = np.random.default_rng(seed)
+    for _ in range(number):
+        c, f = COUNTS[rng.integers(len(COUNTS))]
+        values = [float(np.exp(rng.uniform(*np.log(limits)))) for limits in ranges]
+        yield *values, c, f + KS[rng.integers(len(KS))]
+
+
+TAIL, SECOND = (0.01, 10.0), (0.3, 1e5)
+
+
+@pytest.fixture
+def number(full_size):
+    """How many extremes are tried."""
+    return 100 if full_size else 12
+
+
+def check(family, parameters, c, f, want):
+    """To 1e-7 in the logarithm, or to the last digits of a result too large for that."""
+    values = {name: np.float64(value) for name, value in parameters.items()}
+    got = float(family.log_moment(values, c, f))
+    assert abs(got - want) <= 1e-7 + 16 * np.spacing(abs(float(want))), (parameters, c, f, got)
+
+
+def test_kumaraswamy(number):
+    for a, b, c, f in extremes(1, number, TAIL, SECOND):
+        check(Kumaraswamy(), {"a": a, "b": b}, c, f, log_moment_of_power(1, b, a, 1, c, f))
+
+
+def test_generalized_beta(number):
+    for tail, b, g, c, f in extremes(2, number, TAIL, SECOND, (0.1, 3.0)):
+        parameters = {"a": tail / g, "b": b, "g": g}
+        check(GeneralizedBeta(), parameters, c, f, log_moment_of_power(tail / g, b, g, 1, c, f))
+
+
+def test_scaled_beta(number):
+    for a, b, rest, c, f in extremes(3, number, TAIL, SECOND, (1e-9, 1.0)):
+        s = 1 - rest * 0.999
+        check(ScaledBeta(), {"a": a, "b": b, "s": s}, c, f, log_moment_of_power(a, b, 1, s, c, f))
+
+
+def test_logit_normal(number):
+    for distance, sigma, c, f in extremes(4, number, (0.1, 20.0), (0.3, 10.0)):
+        parameters = {"logit_median": -distance, "sigma": sigma}
+        want = log_moment_of_logit_normal(-distance, sigma, c, f)
+        check(LogitNormal(), parameters, c, f, want)
+
+
+def test_mixtures_and_inflation_are_sums(number):
+    for a, b, share, c, f in extremes(5, number, TAIL, SECOND, (1e-6, 1.0)):
+        one = np.exp(np.float64(log_beta_moment(a, b, c, f)))
+        two = np.exp(np.float64(log_beta_moment(2.0, 3.0, c, f)))
+        mixed = {
+            "a_1": a,
+            "b_1": b,
+            "a_2": 2.0,
+            "b_2": 3.0,
+            "weight_1": share,
+            "weight_2": 1 - share,
+        }
+        zero = {"a": a, "b": b, "zero": share}
+        for family, parameters, want in (
+            (Mixture(Beta(), Beta()), mixed, share * one + (1 - share) * two),
+            (ZeroInflated(Beta()), zero, share * (c == 0) + (1 - share) * one),
+        ):
+            if want > 1e-250:
+                check(family, parameters, c, f, np.log(want))
 
 
 @pytest.mark.parametrize("a", [0.01, 0.3, 5.0])

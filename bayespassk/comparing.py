@@ -1,0 +1,557 @@
+"""Families compared by leave-one-out, and forecasts averaged over families."""
+
+import json
+import math
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayespassk.cells import Cells
+from bayespassk.counts import Counts
+from bayespassk.errors import LooWarning, OptionError, PriorDrivenWarning
+from bayespassk.fitting import fit as fit_again
+from bayespassk.forecasting import Target, check_k, check_target, forecast
+from bayespassk.posterior import (
+    cell_log_moments,
+    cells_of,
+    family_of,
+    parameters_of,
+    system_seed,
+)
+from bayespassk.special import log_binomial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["average", "compare"]
+
+type Floats = NDArray[np.float64]
+type Fits = Mapping[str, xr.DataTree] | Iterable[xr.DataTree]
+type Weights = Literal["equal", "stacking", "pseudo_bma"] | Mapping[str, float]
+
+CHUNK = 20_000_000
+"""Numbers held at a time."""
+
+BOOTSTRAPS = 1000
+"""Bayesian bootstraps of the problems, for the weights of pseudo-BMA."""
+
+
+def compare(fits: Fits, *, exact: bool = True, progress: bool = True) -> "pd.DataFrame":
+    """Return how well each family foretells the counts of a problem it has not seen.
+
+    For each problem, the log probability of its counts given those of all others, p integrated
+    out (leave-one-out, LOO); elpd is their sum. It is found from one fit by Pareto-smoothed
+    importance sampling. Where that is unreliable, the fit is made again without the problem.
+
+    Parameters
+    ----------
+    fits : mapping of str to DataTree, or sequence of DataTree
+        Fits of two or more families to the same counts. Those of a sequence are called by the
+        names of their families.
+    exact : bool
+        Fit again without the problem where the Pareto k is above min(1 - 1/log10(draws), 0.7):
+        as many fits as there are such distinct (system, successes, attempts).
+    progress : bool
+        Show progress of these on standard error if that is a terminal.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each system and family, the best first; of several systems also for
+        "all", their sum. Columns:
+
+        * system, family; rank (0 is the best)
+        * elpd and its standard error se; higher is better
+        * p: effective number of parameters
+        * elpd_diff: elpd minus that of the best; dse: standard error of that
+        * weight_stacking: the weights with which a mixture of the families foretells best
+        * weight_pseudo_bma: as exp(elpd), averaged over Bayesian bootstraps of the problems
+        * max_pareto_k: the largest of any problem, before any was fitted again
+        * exact: how many problems were judged by a fit without them
+
+    Raises
+    ------
+    OptionError
+        If there are fewer than two fits, or they are not of the same counts.
+
+    Warns
+    -----
+    LooWarning
+        With ``exact=False``, if a Pareto k is too large.
+    ConvergenceWarning
+        If a fit made again did not converge.
+
+    Notes
+    -----
+    LOO judges the attempts made, not the tail. Families that it cannot tell apart may forecast
+    very differently at k far beyond n, and one that is slightly better here may be the worse
+    forecaster there: an elpd_diff below two or three dse is no reason to drop a family. See
+    :func:`average`.
+
+    Standard errors take problems for independent draws and systems for independent of each
+    other; with fewer than 100 problems, or differences below 4, they are too small. Of an ADVI
+    fit, its draws are taken for the posterior's: what is judged is the approximation, and only
+    as far as it is close to the posterior. Prefer "nuts" here.
+
+    Each distinct row is computed once: the cost does not grow with the number of problems.
+
+    References
+    ----------
+    Vehtari, Gelman and Gabry 2017, arXiv:1507.04544 (LOO); Yao et al. 2018, arXiv:1704.02030
+    (stacking and pseudo-BMA).
+
+    Examples
+    --------
+    >>> import bayespassk as bp
+    >>> counts = bp.thin(bp.load_example(), 100, random_seed=1)
+    >>> fits = [bp.fit(counts, family, random_seed=1) for family in (bp.Beta(), bp.Kumaraswamy())]
+    >>> table = bp.compare(fits)
+    >>> list(table["system"].unique())
+    ['small', 'large', 'all']
+    """
+    import pandas as pd
+
+    named = _named(fits)
+    cells = cells_of(next(iter(named.values())))
+    systems = _systems(named)
+    found = {
+        name: [
+            _leave_one_out(fit, cells.of_system(i), _Which(name, system, i), exact, progress)
+            for i, system in enumerate(systems)
+        ]
+        for name, fit in named.items()
+    }
+    rows = []
+    for i, system in enumerate(systems):
+        rows += _rank(system, {name: each[i : i + 1] for name, each in found.items()})
+    if len(systems) > 1:
+        rows += _rank("all", found)
+    return pd.DataFrame(rows)
+
+
+def average(
+    fits: Fits,
+    k: float | Iterable[float],
+    target: Target = "benchmark",
+    *,
+    weights: Weights = "equal",
+    random_seed: int | None = None,
+) -> xr.DataArray:
+    """Return a forecast whose draws come from several families, in proportion to weights.
+
+    Its distribution is the mixture of the families' forecasts: where they disagree, the band
+    spans them all.
+
+    Parameters
+    ----------
+    fits : mapping of str to DataTree, or sequence of DataTree
+        Fits of two or more families to the same counts, as for :func:`compare`.
+    k, target
+        As for :func:`bayespassk.forecast`.
+    weights : {"equal", "stacking", "pseudo_bma"} or mapping of str to float
+        "stacking" and "pseudo_bma" are those of :func:`compare`, for each system its own; of a
+        mapping, for all systems alike, only the proportions matter.
+    random_seed : int, optional
+        Repeats the result; by default the seed of the first fit.
+
+    Returns
+    -------
+    xarray.DataArray
+        pass@k, dims (chain, draw, system, k) of the sizes of the first fit's. How many draws a
+        family has is within one of draws times weight; their order is random. Draws are joint
+        over k, and where the weights of two systems are equal, a draw has the same family in
+        both. The attribute `families` holds the weights as JSON: family, then system;
+        `weights` says whose they are.
+
+    Raises
+    ------
+    OptionError
+        If there are fewer than two fits, they are not of the same counts, or k, the target or
+        the weights mean nothing.
+
+    Warns
+    -----
+    ForecastWarning
+        As :func:`bayespassk.forecast`, for each family by itself.
+
+    Notes
+    -----
+    Equal weights are the default on purpose: at k far beyond n families differ where the
+    attempts cannot tell them apart, and weights from LOO or evidence, which judge the attempts
+    made, can settle on the wrong one. An average only covers the families that are in it.
+
+    References
+    ----------
+    Yao et al. 2018, arXiv:1704.02030.
+
+    Examples
+    --------
+    >>> import bayespassk as bp
+    >>> counts = bp.thin(bp.load_example(), 100, random_seed=1)
+    >>> fits = [bp.fit(counts, family, random_seed=1) for family in (bp.Beta(), bp.Kumaraswamy())]
+    >>> bp.average(fits, [1, 100, 10_000]).dims
+    ('chain', 'draw', 'system', 'k')
+    """
+    check_k(k := list(k) if isinstance(k, Iterable) else k)
+    check_target(target)
+    named = _named(fits)
+    shares = _shares(named, weights)
+    first = next(iter(named.values()))
+    seed = int(first.attrs["random_seed"]) if random_seed is None else random_seed
+    parts = [forecast(fit, k, target, random_seed=seed) for fit in named.values()]
+    values = np.empty(parts[0].shape)
+    for system in range(parts[0].sizes["system"]):
+        # The same seed for each system: with equal weights, a draw has the same family in all.
+        rng = np.random.default_rng([seed, 2])
+        draws = [part.values[:, :, system].reshape(-1, values.shape[-1]) for part in parts]
+        mixed = _mix(draws, shares[:, system], values.shape[0] * values.shape[1], rng)
+        values[:, :, system] = mixed.reshape(*values.shape[:2], -1)
+    result = parts[0].copy(data=values)
+    result.attrs |= {
+        "family": json.dumps(
+            {"name": "average", "components": [family_of(fit).spec() for fit in named.values()]}
+        ),
+        "families": json.dumps(
+            {
+                name: dict(zip(_systems(named), share.tolist(), strict=True))
+                for name, share in zip(named, shares, strict=True)
+            }
+        ),
+        "weights": weights if isinstance(weights, str) else "given",
+    }
+    return result
+
+
+def _named(fits: Fits) -> dict[str, xr.DataTree]:
+    """Return the fits by name, or raise an error unless they are two or more of equal counts."""
+    if isinstance(fits, xr.DataTree):  # which is a mapping, of its groups
+        fits = [fits]
+    if isinstance(fits, Mapping):
+        named = dict(fits)
+    else:
+        named = {}
+        for fit in fits:
+            name = family_of(fit).full_name
+            if name in named:
+                raise OptionError(
+                    f"fits must differ in their names: two of them are of the family {name!r}. "
+                    "Give a mapping with names of your own"
+                )
+            named[name] = fit
+    for fit in named.values():
+        family_of(fit)
+    if len(named) < 2:
+        raise OptionError(f"fits must be of at least two families; got {len(named)}")
+    (first, one), *others = named.items()
+    for name, fit in others:
+        if fit.attrs["input_sha256"] != one.attrs["input_sha256"]:
+            raise OptionError(
+                f"fits must be of the same counts: that of {name!r} is of others (sha256 "
+                f"{fit.attrs['input_sha256'][:16]}) than that of {first!r} (sha256 "
+                f"{one.attrs['input_sha256'][:16]}). Fit both to the same Counts"
+            )
+    return named
+
+
+def _systems(named: Mapping[str, xr.DataTree]) -> list[str]:
+    return [str(s) for s in next(iter(named.values()))["posterior"].dataset["system"].values]
+
+
+# Leave-one-out ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Which:
+    """Which fit and system is looked at."""
+
+    family: str
+    system: str
+    position: int
+
+
+@dataclass(frozen=True)
+class _Loo:
+    """Leave-one-out of the distinct rows of one system under one family, dims (cell,)."""
+
+    elpd: Floats
+    p: Floats
+    pareto_k: Floats
+    problems: NDArray[np.int64]
+    exact: NDArray[np.bool_]
+
+    @property
+    def total(self) -> float:
+        """The elpd of all problems."""
+        return float(self.elpd @ self.problems)
+
+
+def _leave_one_out(
+    fit: xr.DataTree, cells: Cells, which: _Which, exact: bool, progress: bool
+) -> _Loo:
+    found = _importance_sampled(fit, cells, which)
+    draws = fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"]
+    good = found.pareto_k <= _good_k(draws)
+    if good.all():
+        return found
+    if not exact:
+        _warn(found, good, which)
+        return found
+    elpd = found.elpd.copy()
+    for cell in np.flatnonzero(~good):
+        elpd[cell] = _elpd_without(fit, cells, int(cell), which, progress)
+    return replace(found, elpd=elpd, p=found.p + found.elpd - elpd, exact=~good)
+
+
+def _good_k(draws: int) -> float:
+    """Return the Pareto k up to which importance sampling with so many draws is reliable."""
+    return min(1 - 1 / math.log10(draws), 0.7)
+
+
+def _importance_sampled(fit: xr.DataTree, cells: Cells, which: _Which) -> _Loo:
+    """Return LOO from the draws of the fit itself."""
+    from arviz_stats.base import array_stats
+
+    sizes = fit["posterior"].sizes
+    shape = sizes["chain"], sizes["draw"]
+    r_eff = _relative_efficiency(fit, which.position)
+    elpd, p, pareto_k = np.zeros((3, len(cells.problems)))
+    # A problem without attempts has probability 1 under any family.
+    tried = np.flatnonzero(cells.successes + cells.failures)
+    step = max(1, CHUNK // (shape[0] * shape[1]))
+    for i in range(0, len(tried), step):
+        part = tried[i : i + step]
+        values = _log_likelihood(fit, which.position, _take(cells, part)).T.reshape(-1, *shape)
+        try:
+            elpd[part], pareto_k[part], p[part] = array_stats.loo(values, r_eff=r_eff)
+        except ValueError as error:
+            raise OptionError(
+                f"fits must have enough draws for LOO: that of {which.family!r} does not for "
+                f"system {which.system!r} ({error}). Fit again with more draws and tune"
+            ) from error
+    exact = np.zeros(len(elpd), dtype=bool)
+    return _Loo(elpd, p, pareto_k, cells.problems, exact)
+
+
+def _relative_efficiency(fit: xr.DataTree, system: int) -> float:
+    """Return the effective sample size per draw, the mean over parameters, as ArviZ does."""
+    from arviz_stats.base import array_stats
+
+    posterior = fit["posterior"].dataset.isel(system=system)
+    if posterior.sizes["chain"] == 1:
+        return 1.0
+    values = np.stack([posterior[name].values for name in posterior.data_vars])
+    ess = np.asarray(array_stats.ess(values, method="mean"))
+    return float(ess.mean() / values[0].size)
+
+
+def _take(cells: Cells, index: NDArray[np.int64]) -> Cells:
+    """Return some of the cells of one system, without the rows they came from."""
+    return Cells(
+        cells.system[index],
+        cells.successes[index],
+        cells.failures[index],
+        cells.problems[index],
+        cells.inverse[:0],
+    )
+
+
+def _log_likelihood(fit: xr.DataTree, system: int, cells: Cells) -> Floats:
+    """Return the log-likelihood of one problem of each cell, dims (draw, cell)."""
+    parameters = {name: p.ravel() for name, p in parameters_of(fit, system).items()}
+    constants = log_binomial(cells.successes + cells.failures, cells.successes)
+    return np.asarray(cell_log_moments(family_of(fit), parameters, cells) + constants)
+
+
+def _elpd_without(
+    fit: xr.DataTree, cells: Cells, cell: int, which: _Which, progress: bool
+) -> float:
+    """Return the log probability of a cell's counts given all problems but one of its own."""
+    row = int(np.flatnonzero(cells.inverse == cell)[0])
+    left_out = f"without {cells.successes[cell]} and {cells.failures[cell]}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PriorDrivenWarning)
+        again = fit_again(
+            _counts_without(fit, which, row),
+            family_of(fit),
+            method=fit.attrs["method"],
+            pooling=fit.attrs["pooling"],
+            random_seed=system_seed(int(fit.attrs["random_seed"]), left_out),
+            progress=progress,
+            **json.loads(fit.attrs["sampling"]),
+        )
+    values = _log_likelihood(again, 0, _take(cells, np.array([cell])))
+    return float(np.logaddexp.reduce(values, axis=None) - np.log(values.size))
+
+
+def _counts_without(fit: xr.DataTree, which: _Which, row: int) -> Counts:
+    """Return the counts of one system, those of one row taken away: no attempts, no knowledge."""
+    observed, constant = fit["observed_data"].dataset, fit["constant_data"].dataset
+    mine = constant["system_index"].values == which.position
+    attempts, successes = constant["attempts"].values[mine], observed["successes"].values[mine]
+    others = np.arange(len(attempts)) != row
+    return Counts(
+        problem=observed["problem"].values[mine],
+        attempts=attempts * others,
+        successes=successes * others,
+        system=which.system,
+    )
+
+
+def _warn(found: _Loo, good: NDArray[np.bool_], which: _Which) -> None:
+    problems, worst = int(found.problems[~good].sum()), float(found.pareto_k.max())
+    warnings.warn(
+        LooWarning(
+            f"LOO of family {which.family!r} for system {which.system!r} is unreliable at "
+            f"{problems} of {found.problems.sum()} problems: Pareto k up to {worst:.2f}. Use "
+            "exact=True, which fits again without them",
+            system=which.system,
+            family=which.family,
+            problems=problems,
+            max_pareto_k=worst,
+        ),
+        stacklevel=4,
+    )
+
+
+# Tables and weights ----------------------------------------------------------------------------
+
+
+def _rank(system: str, found: Mapping[str, list[_Loo]]) -> list[dict[str, Any]]:
+    """Return the rows of the table about one system, or about several taken together."""
+    stacking, pseudo_bma = _stacking(found), _pseudo_bma(found)
+    totals = {name: math.fsum(loo.total for loo in loos) for name, loos in found.items()}
+    order = sorted(found, key=lambda name: -totals[name])
+    best = found[order[0]]
+    return [
+        {
+            "system": system,
+            "family": name,
+            "rank": rank,
+            "elpd": totals[name],
+            "se": _standard_error([loo.elpd for loo in found[name]], best),
+            "p": sum(float(loo.p @ loo.problems) for loo in found[name]),
+            "elpd_diff": totals[name] - totals[order[0]],
+            "dse": _standard_error(
+                [loo.elpd - top.elpd for loo, top in zip(found[name], best, strict=True)], best
+            ),
+            "weight_stacking": stacking[name],
+            "weight_pseudo_bma": pseudo_bma[name],
+            "max_pareto_k": max(float(loo.pareto_k.max()) for loo in found[name]),
+            "exact": sum(int(loo.problems[loo.exact].sum()) for loo in found[name]),
+        }
+        for rank, name in enumerate(order)
+    ]
+
+
+def _standard_error(values: list[Floats], loos: list[_Loo]) -> float:
+    """Return that of a sum over problems: within a system by their variance, systems add up."""
+    variance = 0.0
+    for value, loo in zip(values, loos, strict=True):
+        mean = np.average(value, weights=loo.problems)
+        number = int(loo.problems.sum())
+        variance += float((value - mean) ** 2 @ loo.problems) * number / max(number - 1, 1)
+    return float(np.sqrt(variance))
+
+
+def _stacking(found: Mapping[str, list[_Loo]]) -> dict[str, float]:
+    from arviz_stats import compare as arviz_compare
+    from arviz_stats.utils import ELPDDataLOO
+
+    cells, problems = _side_by_side(found)
+    # What all families have in common changes no weight, but exp of it could be 0.
+    rows = np.repeat(cells - cells.max(0), problems, axis=1)
+    judged = {
+        name: ELPDDataLOO(
+            elpd=row.sum(),
+            se=0.0,
+            p=0.0,
+            n_samples=0,
+            n_data_points=row.size,
+            scale="log",
+            warning=False,
+            good_k=0.7,
+            elpd_i=xr.DataArray(row, dims="row"),
+        )
+        for name, row in zip(found, rows, strict=True)
+    }
+    table = arviz_compare(judged, method="stacking", round_to="none")
+    weights = table["weight"].loc[list(found)].to_numpy(dtype=float).clip(0.0)
+    return dict(zip(found, (weights / weights.sum()).tolist(), strict=True))
+
+
+def _pseudo_bma(found: Mapping[str, list[_Loo]]) -> dict[str, float]:
+    """Return ArviZ's weights "BB-pseudo-BMA", at the cost of the distinct rows.
+
+    The weights that a Bayesian bootstrap gives to the problems of a cell add up to a gamma
+    variable of as many degrees.
+    """
+    cells, problems = _side_by_side(found)
+    rng = np.random.default_rng(1)
+    weights = np.zeros(len(found))
+    for _ in range(BOOTSTRAPS):
+        share = rng.standard_gamma(problems)
+        total = cells @ share * (problems.sum() / share.sum())
+        weight = np.exp(total - total.max())
+        weights += weight / weight.sum() / BOOTSTRAPS
+    return dict(zip(found, weights.tolist(), strict=True))
+
+
+def _side_by_side(found: Mapping[str, list[_Loo]]) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the elpd, dims (family, cell), and how many problems each cell has."""
+    problems = [loo.problems for loo in next(iter(found.values()))]
+    elpd = [np.concatenate([loo.elpd for loo in loos]) for loos in found.values()]
+    return np.stack(elpd), np.concatenate(problems)
+
+
+def _shares(named: Mapping[str, xr.DataTree], weights: Weights) -> Floats:
+    """Return the weights, dims (family, system); those of a system add up to one."""
+    systems = _systems(named)
+    if isinstance(weights, Mapping):
+        given = _checked(named, weights)
+    elif weights == "equal":
+        given = np.ones(len(named))
+    elif weights in ("stacking", "pseudo_bma"):
+        table = compare(named, progress=False).set_index(["family", "system"])
+        column = table[f"weight_{weights}"]
+        return np.array([[column[name, system] for system in systems] for name in named])
+    else:
+        raise OptionError(
+            "weights must be 'equal', 'stacking', 'pseudo_bma' or a mapping of the fits' names "
+            f"to numbers; got {weights!r}"
+        )
+    return np.repeat((given / given.sum())[:, None], len(systems), axis=1)
+
+
+def _checked(named: Mapping[str, xr.DataTree], weights: Mapping[str, float]) -> Floats:
+    for name in [*named, *weights]:
+        if name not in weights or name not in named:
+            raise OptionError(
+                f"weights must be given for exactly the fits' names, {', '.join(map(repr, named))};"
+                f" {name!r} is only {'a fit' if name in named else 'a weight'}"
+            )
+    given = np.array([float(weights[name]) for name in named])
+    for name, value in zip(named, given.tolist(), strict=True):
+        if not (math.isfinite(value) and value >= 0):
+            raise OptionError(f"weights must be finite and at least 0; got {value!r} for {name!r}")
+    if given.sum() <= 0:
+        raise OptionError("weights must not all be 0")
+    return given
+
+
+def _mix(parts: list[Floats], shares: Floats, size: int, rng: np.random.Generator) -> Floats:
+    """Return `size` rows, from each of `parts`, dims (draw, k), its share, in random order.
+
+    Rows of a part are taken without replacement; of one that is too short, each equally often
+    but for one.
+    """
+    numbers = np.diff(np.rint(np.cumsum(shares) * size).astype(int), prepend=0)
+    taken = [
+        part[np.resize(rng.permutation(len(part)), number)]
+        for part, number in zip(parts, numbers, strict=True)
+    ]
+    return np.concatenate(taken)[rng.permutation(size)]

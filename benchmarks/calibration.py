@@ -1,0 +1,123 @@
+"""Simulation-based calibration of every family: a table and a figure for docs/calibration.md.
+
+    python benchmarks/calibration.py                  # NUTS, 300 simulations a family
+    python benchmarks/calibration.py --method advi --simulations 60 --families beta,kumaraswamy
+
+Prints the table as it goes; with --figure FILE draws the ranks. Ranks are kept in --cache, so that
+an interrupted run goes on where it stopped.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import bayespassk as bp
+
+FAMILIES = (
+    "beta,kumaraswamy,generalized-beta,scaled-beta,logit-normal,zero-inflated-beta,"
+    "one-inflated-beta,beta-mixture-2,zero-inflated-kumaraswamy"
+)
+SEED = 20261122
+PROBLEMS = 40
+MOST = 300
+
+
+def attempts() -> np.ndarray:
+    """Return attempts that differ between problems, from a few to a few hundred."""
+    return np.geomspace(5, MOST, PROBLEMS).astype(int)
+
+
+def ranks_of(name: str, options: argparse.Namespace) -> xr.Dataset:
+    """Return the ranks of one family, from the cache as far as they are there."""
+    made = attempts()
+    path = Path(options.cache) / f"{name}-{options.method}.nc"
+    done = [xr.load_dataset(path)] if path.exists() else []
+    have = sum(one.sizes["simulation"] for one in done)
+    while have < options.simulations:
+        batch = min(20, options.simulations - have)
+        start = time.perf_counter()
+        ranks = bp.calibrate(
+            bp.family_from_name(name),
+            problems=len(made),
+            attempts=made,
+            simulations=batch,
+            method=options.method,
+            random_seed=SEED + have,
+        )
+        ranks["seconds"] = ("simulation", np.full(batch, (time.perf_counter() - start) / batch))
+        done.append(ranks)
+        have += batch
+        path.parent.mkdir(parents=True, exist_ok=True)
+        joined = xr.concat(done, "simulation")
+        joined.to_netcdf(path)
+    return xr.concat(done, "simulation").isel(simulation=slice(options.simulations))
+
+
+def draw(found: dict[str, xr.Dataset], path: str) -> None:
+    """Draw, for each family, how far the ranks of each quantity are from uniform."""
+    import matplotlib.pyplot as plt
+
+    columns = 3
+    rows = -(-len(found) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(9.0, 2.3 * rows), layout="constrained", sharex=True, sharey=True
+    )
+    for ax, (name, ranks) in zip(axes.flat, found.items(), strict=False):
+        size, simulations = ranks.attrs["draws"] + 1, ranks.sizes["simulation"]
+        grid = np.arange(size + 1) / size
+        rng = np.random.default_rng(0)
+        simulated = rng.integers(0, size, (2000, simulations))
+        null = np.stack([_ecdf(one, size) for one in simulated]) - grid
+        half = np.quantile(np.abs(null).max(1), 0.99)
+        ax.axhspan(-half, half, color="0.5", alpha=0.15, lw=0)
+        for quantity in ranks["quantity"].values:
+            style = "-" if "pass@" in quantity else "--"
+            ecdf = _ecdf(ranks["rank"].sel(quantity=quantity).values, size)
+            ax.plot(grid, ecdf - grid, style, lw=0.8)
+        ax.set_title(name, fontsize="small")
+        ax.spines[["top", "right"]].set_visible(False)
+    for ax in axes.flat[len(found) :]:
+        ax.set_visible(False)
+    figure.supxlabel("rank of the truth among draws, as a share", fontsize="small")
+    figure.supylabel("share of truths below, minus uniform", fontsize="small")
+    figure.savefig(path, dpi=150)
+
+
+def _ecdf(ranks: np.ndarray, size: int) -> np.ndarray:
+    return np.append(0, np.bincount(ranks, minlength=size).cumsum()) / len(ranks)
+
+
+def main() -> None:
+    """Run all families and print one row a quantity."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--families", default=FAMILIES)
+    parser.add_argument("--simulations", type=int, default=300)
+    parser.add_argument("--method", default="nuts")
+    parser.add_argument("--cache", default=".calibration", help="folder of ranks")
+    parser.add_argument("--figure")
+    options = parser.parse_args()
+    found = {}
+    print("| family | quantity | p-value | 50% band covers | 95% band covers |")
+    print("|---|---|---|---|---|")
+    for name in options.families.split(","):
+        found[name] = ranks = ranks_of(name, options)
+        for row in bp.summarize_calibration(ranks).itertuples():
+            print(
+                f"| {name} | {row.quantity} | {row.p_value:.3f} | {row.coverage_50:.2f} "
+                f"| {row.coverage_95:.3f} |",
+                flush=True,
+            )
+        print(
+            f"<!-- {name}: {row.simulations} simulations, {row.converged} without divergences or "
+            f"R-hat above 1.05, {float(ranks['seconds'].mean()):.2f} s each -->",
+            flush=True,
+        )
+    if options.figure:
+        draw(found, options.figure)
+
+
+if __name__ == "__main__":
+    main()
