@@ -7,7 +7,7 @@ from .checking import (
     sensitivity as sensitivity,
     summarize_check as summarize_check,
 )
-from .comparing import average as average, compare as compare
+from .comparing import average as average, compare as compare, disagreement as disagreement
 from .counts import Counts as Counts
 from .errors import (
     ConvergenceWarning as ConvergenceWarning,

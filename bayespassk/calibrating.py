@@ -149,18 +149,27 @@ def summarize_calibration(ranks: xr.Dataset, bins: int = 10) -> "pd.DataFrame":
     rows = []
     for quantity, rank in zip(ranks["quantity"].values, values, strict=True):
         seen = np.bincount(rank * bins // size, minlength=bins)
-        middle = (rank + 0.5) / size
         rows.append(
             {
                 "quantity": str(quantity),
                 "p_value": float(stats.chisquare(seen).pvalue),
-                "coverage_50": float((abs(middle - 0.5) < 0.25).mean()),
-                "coverage_95": float((abs(middle - 0.5) < 0.475).mean()),
+                "coverage_50": _coverage(rank, size, 0.5),
+                "coverage_95": _coverage(rank, size, 0.95),
                 "simulations": len(rank),
                 "converged": int(ranks["converged"].sum()),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _coverage(rank: NDArray[np.int64], size: int, prob: float) -> float:
+    """Return the share of truths in the middle `prob` of the draws.
+
+    A rank stands for a range of shares, one part in `size` wide, that may be half inside.
+    """
+    low, high = (1 - prob) / 2 * size, (1 + prob) / 2 * size
+    inside = np.minimum(rank + 1, high) - np.maximum(rank, low)
+    return float(inside.clip(0.0, 1.0).mean())
 
 
 def _simulate_once(

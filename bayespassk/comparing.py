@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
-from bayespassk.errors import LooWarning, OptionError, PriorDrivenWarning
+from bayespassk.errors import ForecastWarning, LooWarning, OptionError, PriorDrivenWarning
 from bayespassk.fitting import fit as fit_again
 from bayespassk.forecasting import Target, check_k, check_target, forecast
+from bayespassk.influence import FAR, LIMIT, most_attempts
 from bayespassk.posterior import (
     cell_log_moments,
     cells_of,
@@ -28,7 +29,7 @@ from bayespassk.special import log_binomial
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["average", "compare"]
+__all__ = ["average", "compare", "disagreement"]
 
 type Floats = NDArray[np.float64]
 type Fits = Mapping[str, xr.DataTree] | Iterable[xr.DataTree]
@@ -177,7 +178,9 @@ def average(
     Warns
     -----
     ForecastWarning
-        As :func:`bayespassk.forecast`, for each family by itself.
+        As :func:`bayespassk.forecast`, for each family by itself; and if at the largest k, more
+        than ten times the attempts made, the families disagree so much that which of them is
+        right makes more than half of the variance (see :func:`disagreement`).
 
     Notes
     -----
@@ -203,7 +206,8 @@ def average(
     shares = _shares(named, weights)
     first = next(iter(named.values()))
     seed = int(first.attrs["random_seed"]) if random_seed is None else random_seed
-    parts = [forecast(fit, k, target, random_seed=seed) for fit in named.values()]
+    parts = [_forecast_of(name, fit, k, target, seed) for name, fit in named.items()]
+    _warn_if_families_disagree(first, parts, shares)
     values = np.empty(parts[0].shape)
     for system in range(parts[0].sizes["system"]):
         # The same seed for each system: with equal weights, a draw has the same family in all.
@@ -225,6 +229,117 @@ def average(
         "weights": weights if isinstance(weights, str) else "given",
     }
     return result
+
+
+def disagreement(
+    fits: Fits,
+    k: float | Iterable[float],
+    target: Target = "benchmark",
+    *,
+    weights: Weights = "equal",
+    random_seed: int | None = None,
+) -> "pd.DataFrame":
+    """Return how much of a forecast's variance is which family is right.
+
+    Parameters
+    ----------
+    fits, k, target, weights, random_seed
+        As for :func:`average`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each system and k: columns system, k, family_share, and the median forecast
+        of each family under its name. family_share is the variance of the families' means over
+        the variance of their mixture: 0 where they agree, 1 where each is sure of something else.
+
+    Raises
+    ------
+    OptionError
+        As :func:`average`.
+
+    Notes
+    -----
+    Only of the families given: that these agree does not say that another would.
+
+    Examples
+    --------
+    >>> import bayespassk as bp
+    >>> counts = bp.thin(bp.load_example(), 100, random_seed=1)
+    >>> fits = [bp.fit(counts, family, random_seed=1) for family in (bp.Beta(), bp.Kumaraswamy())]
+    >>> table = bp.disagreement(fits, [100, 10_000])
+    >>> list(table.columns)
+    ['system', 'k', 'family_share', 'beta', 'kumaraswamy']
+    """
+    import pandas as pd
+
+    ks = check_k(k := list(k) if isinstance(k, Iterable) else k)
+    check_target(target)
+    named = _named(fits)
+    seed = random_seed
+    parts = [_forecast_of(name, fit, k, target, seed) for name, fit in named.items()]
+    systems = _systems(named)
+    share = _family_share(parts, _shares(named, weights))
+    medians = {
+        name: part.median(("chain", "draw")).values.ravel()
+        for name, part in zip(named, parts, strict=True)
+    }
+    return pd.DataFrame(
+        {
+            "system": np.repeat(systems, len(ks)),
+            "k": np.tile(ks, len(systems)),
+            "family_share": share.ravel(),
+            **medians,
+        }
+    )
+
+
+def _family_share(parts: list[xr.DataArray], shares: Floats) -> Floats:
+    """Return the variance between families over the whole variance, dims (system, k)."""
+    means = np.stack([part.mean(("chain", "draw")).values for part in parts])
+    within = np.stack([part.var(("chain", "draw")).values for part in parts])
+    weights = shares[..., None] / shares.sum(0)[:, None]
+    between = (weights * (means - (weights * means).sum(0)) ** 2).sum(0)
+    whole = between + (weights * within).sum(0)
+    return np.asarray(np.divide(between, whole, out=np.zeros_like(whole), where=whole > 0))
+
+
+def _forecast_of(
+    name: str, fit: xr.DataTree, k: Any, target: Target, seed: int | None
+) -> xr.DataArray:
+    """Return the forecast of one of several families, whose warnings say which it is."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ForecastWarning)
+        result = forecast(fit, k, target, random_seed=seed)
+    for one in caught:
+        said = one.message
+        if isinstance(said, ForecastWarning):
+            said.args = (f"{name}: {said}",)
+        warnings.warn(said, one.category, stacklevel=3)
+    return result
+
+
+def _warn_if_families_disagree(fit: xr.DataTree, parts: list[xr.DataArray], shares: Floats) -> None:
+    """Issue a :class:`ForecastWarning` if which family is right makes most of the variance."""
+    k = int(parts[0]["k"].values.max())
+    far = k > FAR * most_attempts(fit)
+    at_k = _family_share([part.sel(k=[k]) for part in parts], shares)[:, 0]
+    systems = [str(name) for name in parts[0]["system"].values[far & (at_k > LIMIT)]]
+    if systems:
+        worst = float(at_k[far].max())
+        some = ", ".join(repr(name) for name in systems[:3])
+        warnings.warn(
+            ForecastWarning(
+                f"at k = {k:,} the families disagree about {some}"
+                f"{', ...' if len(systems) > 3 else ''}: which of them is right makes "
+                f"up to {worst:.0%} of the variance, and the attempts do not say. What to do: "
+                "more attempts; report the families side by side (bp.disagreement)",
+                systems=systems,
+                k=k,
+                family_share=at_k[far & (at_k > LIMIT)].tolist(),
+            ),
+            stacklevel=3,
+        )
 
 
 def _named(fits: Fits) -> dict[str, xr.DataTree]:

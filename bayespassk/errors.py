@@ -128,7 +128,7 @@ class PriorDrivenWarning(UserWarning):
 
 
 class ForecastWarning(UserWarning):
-    """The prior, rather than the attempts, makes most of a forecast far beyond the attempts.
+    """The prior, or the choice of family, makes most of a forecast far beyond the attempts.
 
     Attributes
     ----------
@@ -137,7 +137,10 @@ class ForecastWarning(UserWarning):
     k : int
         The largest number of attempts asked for, at which this was found.
     prior_share : tuple of float
-        The weight of the prior for each of these systems, 0.5 to 1.
+        The weight of the prior for each of these systems, 0.5 to 1; empty if it is not the prior.
+    family_share : tuple of float
+        What the choice among several families makes of the variance for each of these systems,
+        0.5 to 1; empty if it is not that choice.
     """
 
     def __init__(
@@ -147,8 +150,10 @@ class ForecastWarning(UserWarning):
         systems: Sequence[str] = (),
         k: int = 0,
         prior_share: Sequence[float] = (),
+        family_share: Sequence[float] = (),
     ):
         super().__init__(message)
         self.systems = tuple(systems)
         self.k = k
         self.prior_share = tuple(prior_share)
+        self.family_share = tuple(family_share)

@@ -16,7 +16,7 @@ from bayespassk.posterior import (
     free_names,
 )
 
-__all__ = ["log_densities", "prior_share", "warn_if_prior_rules"]
+__all__ = ["FAR", "LIMIT", "log_densities", "most_attempts", "prior_share", "warn_if_prior_rules"]
 
 type Floats = NDArray[np.float64]
 
@@ -96,7 +96,7 @@ def warn_if_prior_rules(fit: xr.DataTree, forecast: xr.DataArray, *, stacklevel:
     Not for k up to `FAR` times the most attempts that a system made at a problem.
     """
     k = int(forecast["k"].values.max())
-    most = _most_attempts(fit)
+    most = most_attempts(fit)
     shares: dict[str, float] = {}
     step = max(1, forecast.sizes["chain"] * forecast.sizes["draw"] // DRAWS)
     systems = [str(system) for system in forecast["system"].values]
@@ -116,7 +116,7 @@ def warn_if_prior_rules(fit: xr.DataTree, forecast: xr.DataArray, *, stacklevel:
         )
 
 
-def _most_attempts(fit: xr.DataTree) -> NDArray[np.int64]:
+def most_attempts(fit: xr.DataTree) -> NDArray[np.int64]:
     """Return the most attempts at a problem, dims (system,)."""
     constant = fit["constant_data"].dataset
     most = np.zeros(fit["posterior"].sizes["system"], dtype=np.int64)

@@ -2,6 +2,7 @@
 
     python benchmarks/real_logs.py monkeys_math.csv --attempts 100 --k 1000,10000
     python benchmarks/real_logs.py monkeys_math.csv --attempts 20,100,1000 --thinnings 20
+    python benchmarks/real_logs.py monkeys_math.csv --thinnings 10 --family beta,kumaraswamy
 
 The first prints a table of forecasts, bands and truth, with the wall time of each step; the second
 the error and the coverage of the bands over random thinnings. The truth is Chen's estimate from
@@ -65,21 +66,35 @@ def draw(log: bp.Counts, fit, attempts: int, path: Path) -> None:
 
 
 def score(
-    log: bp.Counts, family: bp.Family, attempts: list[int], ks: list[int], thinnings: int
+    log: bp.Counts,
+    families: dict[str, bp.Family],
+    attempts: list[int],
+    ks: list[int],
+    thinnings: int,
 ) -> pd.DataFrame:
-    """Return error and coverage for each n and k, over thinnings and systems."""
+    """Return error and coverage for each n and k, over thinnings and systems.
+
+    Of the families one by one, and of their equal average if there are several.
+    """
     truth = bp.estimators.chen(log, ks).ravel()
     rows = []
     for n in attempts:
         for seed in range(thinnings):
             counts = bp.thin(log, n, random_seed=seed)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", bp.PriorDrivenWarning)
-                fit = bp.fit(counts, family, random_seed=seed, progress=False)
+                for expected in (bp.PriorDrivenWarning, bp.ConvergenceWarning):
+                    warnings.simplefilter("ignore", expected)
+                fits = {
+                    name: bp.fit(counts, family, random_seed=seed, progress=False)
+                    for name, family in families.items()
+                }
             for target in ("benchmark", "realised"):
-                table = bp.summarize(bp.forecast(fit, ks, target=target))
-                table["truth"] = truth
-                rows.append(table.assign(n=n, target=target))
+                draws = {name: bp.forecast(fit, ks, target=target) for name, fit in fits.items()}
+                if len(fits) > 1:
+                    draws["average"] = bp.average(fits, ks, target, random_seed=seed)
+                for name, values in draws.items():
+                    table = bp.summarize(values).assign(n=n, target=target, family=name)
+                    rows.append(table.assign(truth=truth))
     table = pd.concat(rows)
     table = table[table["k"] > table["n"]]
     table["error"] = table["mean"] - table["truth"]
@@ -87,7 +102,7 @@ def score(
     table["covered"] = (table["lower"] <= table["truth"]) & (table["truth"] <= table["upper"])
     table["width"] = table["upper"] - table["lower"]
     return (
-        table.groupby(["target", "n", "k"])
+        table.groupby(["target", "family", "n", "k"], sort=False)
         .agg(
             MAE=("abs_error", "mean"),
             bias=("error", "mean"),
@@ -108,6 +123,9 @@ def main() -> None:
     parser.add_argument("--thinnings", type=int, default=1)
     parser.add_argument("--figure", type=Path)
     parser.add_argument(
+        "--family", default="beta", help="names; with --thinnings also their average"
+    )
+    parser.add_argument(
         "--normal-prior", action="store_true", help="log b ~ normal(log 5, 1.5), with --thinnings"
     )
     options = parser.parse_args()
@@ -116,10 +134,10 @@ def main() -> None:
         for attempts in options.attempts:
             print(one_thinning(log, attempts, options.k, options.figure))
     else:
-        family = bp.Beta()
+        families = {name: bp.family_from_name(name) for name in options.family.split(",")}
         if options.normal_prior:
-            family = bp.Beta(log_b=bp.Prior(math.log(5.0), 1.5, "normal"))
-        table = score(log, family, options.attempts, options.k, options.thinnings)
+            families = {"beta": bp.Beta(log_b=bp.Prior(math.log(5.0), 1.5, "normal"))}
+        table = score(log, families, options.attempts, options.k, options.thinnings)
         print(table.round(3).to_string(index=False))
 
 

@@ -360,3 +360,27 @@ def test_an_average_from_the_command_line(few_path):
 def test_bad_options_are_refused_before_anything_is_sampled(arguments, message, few_path, fit_path):
     with pytest.raises((bp.OptionError, click.BadParameter), match=message):
         run(*(a.format(counts=few_path, fit=fit_path) for a in arguments))
+
+
+def test_disagreement_is_the_share_of_the_variance_between_families(fits):
+    """By hand, from the draws of each; 0 for a family and itself; and an average warns of it."""
+    ks = [10, 1000]
+    table = bp.disagreement(fits, ks)
+    draws = {name: bp.forecast(fit, ks) for name, fit in fits.items()}
+    means = np.stack([one.mean(("chain", "draw")).values.ravel() for one in draws.values()])
+    within = np.stack([one.var(("chain", "draw")).values.ravel() for one in draws.values()])
+    between = means.var(0)
+    np.testing.assert_allclose(table["family_share"], between / (between + within.mean(0)))
+    for name, one in draws.items():
+        np.testing.assert_allclose(table[name], one.median(("chain", "draw")).values.ravel())
+    fit = next(iter(fits.values()))
+    assert (bp.disagreement({"one": fit, "two": fit}, ks)["family_share"] < 1e-12).all()
+
+
+def test_an_average_warns_where_the_families_decide(fits, monkeypatch):
+    monkeypatch.setattr(comparing, "LIMIT", 0.0)
+    with pytest.warns(bp.ForecastWarning, match="families disagree") as caught:
+        bp.average(fits, [10, 10**6])
+    found = caught[-1].message
+    assert found.k == 10**6
+    assert len(found.family_share) == len(found.systems) > 0

@@ -52,7 +52,8 @@ def test_the_readme_names_only_commands_and_options_that_exist():
     from bayespassk.cli import cli
 
     for command, options in re.findall(
-        r"bayespassk (fit|forecast|demo)(.*)", (ROOT / "README.md").read_text()
+        r"bayespassk (fit|forecast|demo|families|compare|check)(.*)",
+        (ROOT / "README.md").read_text(),
     ):
         usage = CliRunner().invoke(cli, [command, "--help"]).output
         for option in re.findall(r"(?<!\S)--?[a-z]+", options):

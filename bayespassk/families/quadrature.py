@@ -214,10 +214,12 @@ class Quadrature(ByCell):
         """
         pairs, which = np.unique(np.stack([successes, failures], 1), axis=0, return_inverse=True)
         seen = len(pairs)
+        result = np.empty((len(next(iter(parameters.values()))), len(successes)))
+        if seen == 0:
+            return result
         constants = self.constants(*_with_later(*pairs.astype(float).T), parameters)
         for name in ("a", "b", "kernel", "kernel_top"):
             constants[name] = constants[name][:seen]
-        result = np.empty((len(next(iter(parameters.values()))), len(successes)))
         at = 0
         for part in self._parts(parameters, constants):
             pieces = self.pieces(part, constants, NUMPY)

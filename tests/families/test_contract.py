@@ -172,6 +172,14 @@ def test_seen_problems_are_drawn_each_from_its_own_posterior():
 
 
 @pytest.mark.parametrize("family", ONE_OF_EACH, ids=lambda f: f.full_name)
+def test_no_problems_make_no_draws(family):
+    """As where all problems of a benchmark share their counts with many others."""
+    natural = family.natural(draw_prior(family, np.random.default_rng(2), (5,)))
+    none = np.empty(0, dtype=np.int64)
+    assert family.draw_seen(natural, np.random.default_rng(3), none, none).shape == (5, 0)
+
+
+@pytest.mark.parametrize("family", ONE_OF_EACH, ids=lambda f: f.full_name)
 def test_the_spec_survives_json(family):
     spec = json.loads(json.dumps(family.spec()))
     assert family_from_spec(spec) == family
