@@ -35,6 +35,7 @@ class LogitNormal(Smooth):
         "for comparison: no power law, so forecasts far beyond n come out too high"
     )
     location: ClassVar[str] = "mu"
+    farthest_right: ClassVar[float] = 3000.0
 
     mu: Prior = Prior(-5.0, 2.5, "logistic")
     log_sigma: Prior = Prior(math.log(3.0), 0.7)

@@ -13,7 +13,7 @@ import functools
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,7 +38,8 @@ TOLERANCE = 1e-10
 
 ORDER = 12
 LEVELS = 20
-FARTHEST = (-3000.0, 200.0)
+FARTHEST = 3000.0
+"""How far panels go to the left, at least: to p = exp(-3000)."""
 
 REPRESENTATIVES = 24
 """Draws of the parameters for which panels are chosen."""
@@ -75,6 +76,9 @@ class Piece:
 
 class Quadrature(ByCell):
     """A family whose density is known and whose moments are not."""
+
+    farthest_right: ClassVar[float] = 600.0
+    """How far they go to the right: while log p = -exp(-x) is not 0, if the density needs it."""
 
     @abstractmethod
     def log_density(self, parameters: Parameters, log_p: Any, log_q: Any, xp: Special) -> Any:
@@ -268,7 +272,10 @@ class Smooth(Quadrature):
         """Return panels on which density times p^a (1-p)^b is integrated well."""
         each = {name: p[:, None] for name, p in parameters.items()}
         return adaptive_panels(
-            a, b, lambda log_p, log_q: self.log_density(each, log_p, log_q, NUMPY)
+            a,
+            b,
+            lambda log_p, log_q: self.log_density(each, log_p, log_q, NUMPY),
+            right=self.farthest_right,
         )
 
 
@@ -359,12 +366,12 @@ def panel_nodes(low: Floats, high: Floats) -> tuple[Floats, Floats]:
     return low[:, None] + half * (1 + x), half * weight
 
 
-def _start(finer: Floats) -> Floats:
+def _start(finer: Floats, farthest_right: float) -> Floats:
     """Return panels of 6 about x = 0 that double in width towards the farthest points."""
     left, right = [-45.0], [45.0]
-    while left[-1] > FARTHEST[0]:
+    while left[-1] > -FARTHEST:
         left.append(2 * left[-1])
-    while right[-1] < FARTHEST[1]:
+    while right[-1] < farthest_right:
         right.append(2 * right[-1])
     return np.unique([*left[:0:-1], *np.arange(-45.0, 46.0, 6.0), *finer, *right[1:]])
 
@@ -374,11 +381,12 @@ def adaptive_panels(
     b: Floats,
     log_density: Callable[[Floats, Floats], Floats],
     finer: ArrayLike = (),
+    right: float = Quadrature.farthest_right,
 ) -> Floats:
     """Return the edges of panels on which p^a (1-p)^b times each density is integrated well.
 
     `log_density` takes log p and log (1-p), dims (node,), and returns dims (density, node);
-    `finer` are edges that there must be.
+    `finer` are edges that there must be; panels go to `right` at least.
     """
     pairs = np.unique(np.stack([a, b], axis=1), axis=0)
     if len(pairs) > MOST_PAIRS:
@@ -390,7 +398,7 @@ def adaptive_panels(
         kernel = pairs[:, :1] * log_p + pairs[:, 1:] * log_q
         return np.asarray((log_density(log_p, log_q)[:, None] + kernel).reshape(-1, len(x)))
 
-    return refine(log_integrands, _start(np.asarray(finer, dtype=float)))
+    return refine(log_integrands, _start(np.asarray(finer, dtype=float), right))
 
 
 def refine(log_integrands: Callable[[Floats], Floats], edges: Floats) -> Floats:
