@@ -77,8 +77,8 @@ class Piece:
 class Quadrature(ByCell):
     """A family whose density is known and whose moments are not."""
 
-    farthest_right: ClassVar[float] = 600.0
-    """How far they go to the right: while log p = -exp(-x) is not 0, if the density needs it."""
+    farthest_right: ClassVar[float] = 200.0
+    """How far panels go to the right, at least: log p = -exp(-x) must not come near underflow."""
 
     @abstractmethod
     def log_density(self, parameters: Parameters, log_p: Any, log_q: Any, xp: Special) -> Any:
