@@ -18,6 +18,7 @@ from .errors import (
     LooWarning as LooWarning,
     OptionError as OptionError,
     PriorDrivenWarning as PriorDrivenWarning,
+    SamplingError as SamplingError,
 )
 from .families import (
     Beta as Beta,

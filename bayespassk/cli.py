@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bayespassk.errors import InputError, OptionError
+from bayespassk.errors import InputError, OptionError, SamplingError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -305,7 +305,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except InputError as error:
+    except (InputError, SamplingError) as error:
         click.secho(f"Error: {error}", err=True, fg="red")
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):

@@ -11,6 +11,7 @@ __all__ = [
     "LooWarning",
     "OptionError",
     "PriorDrivenWarning",
+    "SamplingError",
 ]
 
 
@@ -47,6 +48,10 @@ class OptionError(InputError):
 
 class FitFileError(InputError):
     """A file or tree is not a fit made by bayespassk, or not one that can be read."""
+
+
+class SamplingError(RuntimeError):
+    """The sampler could not start: the posterior is not finite wherever it tried."""
 
 
 class ConvergenceWarning(UserWarning):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
-from bayespassk.errors import FitFileError, OptionError, PriorDrivenWarning
+from bayespassk.errors import FitFileError, OptionError, PriorDrivenWarning, SamplingError
 from bayespassk.families import Beta, Family, family_from_spec
 from bayespassk.families.base import Prior, log_prior
 from bayespassk.posterior import (
@@ -135,6 +135,8 @@ def fit(
     ------
     OptionError
         If an option has a value that means nothing, before anything is sampled.
+    SamplingError
+        If the sampler could not start.
 
     Notes
     -----
@@ -351,6 +353,12 @@ def _nuts(
             )
             try:
                 traces.append(sampler.wait())
+            except RuntimeError as error:
+                raise SamplingError(
+                    f"the sampler could not start for {system!r}, as the posterior is not finite "
+                    f"where it tried ({str(error).splitlines()[0]}). Try a narrower prior or "
+                    "another family, and report it: it should not happen"
+                ) from None
             except BaseException:  # waiting itself, unlike nutpie, does not hide an interruption
                 sampler.cancel()
                 raise

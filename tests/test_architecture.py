@@ -15,7 +15,7 @@ PAGE = ROOT / "docs" / "explanation" / "architecture.md"
 PUBLIC = {
     "Beta", "ConvergenceWarning", "Counts", "CountsError", "Diagnostics", "Family", "FitFileError",
     "ForecastWarning", "GeneralizedBeta", "InputError", "Kumaraswamy", "LogitNormal", "LooWarning",
-    "Mixture", "OneInflated", "OptionError", "Prior", "PriorDrivenWarning", "ScaledBeta",
+    "Mixture", "OneInflated", "OptionError", "Prior", "PriorDrivenWarning", "SamplingError", "ScaledBeta",
     "ZeroInflated", "average", "build_model", "calibrate", "check", "compare", "diagnostics", "disagreement",
     "estimators", "family_from_name", "family_of", "fit", "forecast", "load", "load_example",
     "log_likelihood", "loo_pit", "plot_check", "plot_forecast", "plot_loo_pit", "prior_predictive",

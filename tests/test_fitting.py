@@ -327,3 +327,10 @@ def test_draws_do_not_depend_on_the_compilation_cache(fit, tmp_path):
         env=os.environ | cold,
     )
     assert bytes.fromhex(done.stdout) == fit["posterior"]["log_a"].values.tobytes()
+
+
+def test_a_sampler_that_cannot_start_says_so(counts):
+    """A prior that nothing can be drawn from: log a about 1e300."""
+    family = bp.Beta(log_a=bp.Prior(1e300, 1.0))
+    with pytest.raises(bp.SamplingError, match="could not start for 'small'"):
+        bp.fit(counts, family, random_seed=1, **QUIET)
