@@ -105,7 +105,7 @@ def fit(
         Draws kept, and draws spent on tuning the sampler, a chain. ADVI has no use for `tune`.
     chains : int
         Independent chains.
-    target_accept : float, default 0.95, 0.98 for a scaled beta or a mixture
+    target_accept : float, default 0.95, 0.99 for a scaled beta, 0.98 for a mixture
         Raise it towards 1 if there are divergences: the sampler takes smaller steps.
     random_seed : int, optional
         Repeats the result, bit by bit on the same machine and versions. Drawn and recorded in

@@ -36,8 +36,11 @@ class ScaledBeta(Quadrature):
 
     Parameters
     ----------
-    log_a, log_b : Prior
-        As for :class:`bayespassk.Beta`.
+    log_a : Prior
+        Prior of log a, the tail exponent; by default its median is 0.2.
+    log_b : Prior
+        Prior of log (b / s), the log of the second parameter of the beta that is like this one
+        near p = 0; as for :class:`bayespassk.Beta`.
     logit_s : Prior
         Prior of logit s; by default its median is s = 0.88 and 80% of it lies in 0.2 to 0.995.
 
@@ -51,14 +54,18 @@ class ScaledBeta(Quadrature):
         "no problem is solved nearly always: success probabilities end at some s < 1"
     )
     location: ClassVar[str] = "logit_mean"
-    target_accept: ClassVar[float] = 0.98
+    target_accept: ClassVar[float] = 0.99
 
     log_a: Prior = Prior(math.log(0.2), 1.0)
     log_b: Prior = Prior(math.log(5.0), 1.5, "logistic")
     logit_s: Prior = Prior(2.0, 1.5, "logistic")
 
     def prior(self, declare: Declare, xp: Special = NUMPY) -> dict[str, Any]:
-        """Declare log a, the logit of the mean of B, and logit s."""
+        """Declare log a, the logit of the mean of the beta that is like this near 0, and logit s.
+
+        Near p = 0 the density is that of a Beta(a, b / s), which the data determine: b by itself
+        and s are correlated.
+        """
         log_a = declare("log_a", self.log_a)
         logit_mean = declare("logit_mean", self.log_b, log_a - self.log_b.loc)
         return {
@@ -69,10 +76,11 @@ class ScaledBeta(Quadrature):
 
     def natural(self, free: Parameters, xp: Special = NUMPY) -> dict[str, Any]:
         """Return a, b and s."""
+        log_s = xp.log_sigmoid(free["logit_s"])
         return {
             "a": xp.exp(free["log_a"]),
-            "b": xp.exp(free["log_a"] - free["logit_mean"]),
-            "s": xp.exp(xp.log_sigmoid(free["logit_s"])),
+            "b": xp.exp(free["log_a"] - free["logit_mean"] + log_s),
+            "s": xp.exp(log_s),
         }
 
     def log_density(self, parameters: Parameters, log_p: Any, log_q: Any, xp: Special) -> Any:
