@@ -101,7 +101,7 @@ def fit(
         is skewed or, for "advi", correlated. Their fits are told by a Pareto k above 0.7.
     pooling : {"none"}
         Systems share nothing: the posterior of one does not depend on the others in `counts`.
-    draws, tune : int, default 1000 and 1000, 2500 and 1500 for a mixture
+    draws, tune : int, default 1000 and 1000, more for families that mix more slowly
         Draws kept, and draws spent on tuning the sampler, a chain. ADVI has no use for `tune`.
     chains : int
         Independent chains.

@@ -39,6 +39,7 @@ class GeneralizedBeta(Smooth):
     name: ClassVar[str] = "generalized-beta"
     when: ClassVar[str] = "between beta and Kumaraswamy: three parameters, the widest honest band"
     location: ClassVar[str] = "logit_location"
+    draws: ClassVar[int] = 2000
 
     log_tail: Prior = Prior(math.log(0.2), 1.0)
     logit_location: Prior = Prior(-5.0, 2.5, "logistic")

@@ -40,6 +40,7 @@ class Kumaraswamy(Smooth):
     name: ClassVar[str] = "kumaraswamy"
     when: ClassVar[str] = "as simple as the beta; compare the two: their forecasts part beyond n"
     location: ClassVar[str] = "logit_location"
+    draws: ClassVar[int] = 2000
 
     log_a: Prior = Prior(math.log(0.2), 1.0)
     logit_location: Prior = Prior(-5.0, 2.5, "logistic")
