@@ -37,7 +37,7 @@ class GeneralizedBeta(Smooth):
     """
 
     name: ClassVar[str] = "generalized-beta"
-    when: ClassVar[str] = "between beta and Kumaraswamy: three parameters, the widest honest band"
+    when: ClassVar[str] = "holds both beta and Kumaraswamy: a third parameter, which data rarely pin down"
     location: ClassVar[str] = "logit_location"
     draws: ClassVar[int] = 2000
 
