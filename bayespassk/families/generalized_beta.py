@@ -37,7 +37,9 @@ class GeneralizedBeta(Smooth):
     """
 
     name: ClassVar[str] = "generalized-beta"
-    when: ClassVar[str] = "holds both beta and Kumaraswamy: a third parameter, which data rarely pin down"
+    when: ClassVar[str] = (
+        "holds both beta and Kumaraswamy: a third parameter, which data rarely pin down"
+    )
     location: ClassVar[str] = "logit_location"
     draws: ClassVar[int] = 2000
 

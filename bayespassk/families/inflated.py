@@ -26,6 +26,7 @@ class _Inflated(ByCell):
     base: Family
     share: ClassVar[str]
     location: ClassVar[str] = ""
+    draws: ClassVar[int] = 2000
 
     def __post_init__(self) -> None:
         if not isinstance(self.base, Family):
