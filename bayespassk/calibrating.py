@@ -20,7 +20,7 @@ from bayespassk.families import Beta, Family
 from bayespassk.families.base import draw_prior
 from bayespassk.fitting import fit
 from bayespassk.forecasting import check_k, forecast
-from bayespassk.posterior import diagnostics
+from bayespassk.posterior import MAX_PARETO_K, diagnostics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,8 @@ def calibrate(
         `rank`, dims (simulation, quantity): 0 to 99, how many of 99 draws lie below the truth,
         equal values ranked at random. Quantities are the free parameters, and pass@k at each k
         of the benchmark, of the population and realised. `converged`, dims (simulation,): whether
-        the fit did. Attributes: family, method, seed.
+        the fit had no divergence, no R-hat above 1.05 and no Pareto k above 0.7 (with so few draws
+        an R-hat a little above 1.01 means little). Attributes: family, method, seed.
 
     Notes
     -----
@@ -195,7 +196,8 @@ def _simulate_once(
         truth, draws = _quantities(family, free, p, ks, posterior, rng)
     ranks = {name: _rank(draws[name], truth[name], rng) for name in truth}
     found = diagnostics(posterior)
-    return ranks, found.divergences == 0 and not (found.max_rhat or 1.0) > 1.05
+    good = found.divergences == 0 and not (found.max_rhat or 1.0) > 1.05
+    return ranks, good and not (found.pareto_k or 0.0) > MAX_PARETO_K
 
 
 def _quantities(

@@ -47,6 +47,9 @@ ADVI_LEARNING_RATE = 0.02
 DATA = "data_"
 """Before the names of arrays in the model, which must differ from those of parameters."""
 
+FUSION = "fuse_indexed_into_elemwise"
+"""A rewrite of PyTensor 3.3 that cannot compile ADVI of one system's quadrature."""
+
 _COMPILING = threading.Lock()
 """Two threads that compile at once can hang."""
 
@@ -423,11 +426,13 @@ def _advi(
     """
     with _quiet_import():
         import pymc as pm
+        import pytensor
     from scipy.stats import multivariate_normal
 
     with _progress(progress, "Compiling the model", ADVI_STEPS) as advance:
         model = build_model(counts, family)
         average = _Average(advance)
+        mode = pytensor.compile.mode.get_default_mode().excluding(FUSION)
         with _COMPILING, _quiet_log():
             approximation = pm.fit(
                 n=ADVI_STEPS,
@@ -435,6 +440,7 @@ def _advi(
                 model=model,
                 obj_optimizer=pm.adam(learning_rate=ADVI_LEARNING_RATE),
                 callbacks=[average],
+                compile_kwargs={"mode": mode},
                 random_seed=seed,
                 progressbar=False,
             )

@@ -334,3 +334,11 @@ def test_a_sampler_that_cannot_start_says_so(counts):
     family = bp.Beta(log_a=bp.Prior(1e300, 1.0))
     with pytest.raises(bp.SamplingError, match="could not start for 'small'"):
         bp.fit(counts, family, random_seed=1, **QUIET)
+
+
+def test_advi_fits_a_quadrature_of_one_system(counts, fit):
+    """Which a rewrite of the graph that PyTensor makes by default could not compile."""
+    one = bp.fit(counts.select("small"), bp.Kumaraswamy(), method="advi", random_seed=1, **QUIET)
+    assert bp.diagnostics(one).pareto_k < 1
+    draws = bp.forecast(one, 100).mean()
+    assert abs(draws - bp.forecast(fit, 100).sel(system="small").mean()) < 0.1
