@@ -278,6 +278,7 @@ def _chen(attempts: Ints, successes: Ints, k: int) -> Floats:
 
 
 def _chen_of_each(attempts: Ints, successes: Ints, k: int) -> Floats:
+    """Return the same, row by row: right to 1e-4, and vectorised where `estimators.chen` is not."""
     failures = attempts - successes
     enough = failures >= k
     few = log_binomial(np.where(enough, failures, k), k)

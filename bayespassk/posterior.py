@@ -223,7 +223,9 @@ def cell_log_moments(
     """
     constants = family.constants(cells.successes.astype(float), cells.failures.astype(float))
     draws = len(next(iter(parameters.values())))
-    step = max(1, CHUNK // max(value.shape[-1] for value in constants.values()))
+    # Nodes that follow the parameters take as many numbers as there are pairs of cell and node.
+    nodes = max(value.shape[-1] for value in constants.values())
+    step = max(1, CHUNK // max(1, len(cells.problems) * nodes))
     return np.concatenate(
         [
             family.log_moments(

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 import bayespassk as bp
@@ -45,7 +46,7 @@ def ranks_of(name: str, options: argparse.Namespace) -> xr.Dataset:
             attempts=made,
             simulations=batch,
             method=options.method,
-            random_seed=SEED + have,
+            random_seed=options.seed + have,
         )
         ranks["seconds"] = ("simulation", np.full(batch, (time.perf_counter() - start) / batch))
         done.append(ranks)
@@ -97,14 +98,17 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=200)
     parser.add_argument("--method", default="nuts")
     parser.add_argument("--cache", default=".calibration", help="folder of ranks")
+    parser.add_argument("--seed", type=int, default=SEED, help="needs a --cache of its own")
+    parser.add_argument("--bins", type=int, default=10)
     parser.add_argument("--figure")
     options = parser.parse_args()
-    found = {}
+    found, tables = {}, []
     print("| family | quantity | p-value | 50% band covers | 95% band covers |")
     print("|---|---|---|---|---|")
     for name in options.families.split(","):
         found[name] = ranks = ranks_of(name, options)
-        for row in bp.summarize_calibration(ranks).itertuples():
+        tables.append(bp.summarize_calibration(ranks, options.bins))
+        for row in tables[-1].itertuples():
             print(
                 f"| {name} | {row.quantity} | {row.p_value:.3f} | {row.coverage_50:.2f} "
                 f"| {row.coverage_95:.3f} |",
@@ -115,6 +119,12 @@ def main() -> None:
             f"R-hat above 1.05 or Pareto k above 0.7, {float(ranks['seconds'].mean()):.2f} s -->",
             flush=True,
         )
+    table = pd.concat(tables)
+    covered = [np.average(table[f"coverage_{p}"], weights=table["simulations"]) for p in (50, 95)]
+    print(
+        f"{len(table)} quantities, smallest p-value {table['p_value'].min():.4f}; 50% bands cover "
+        f"{covered[0]:.1%}, 95% bands {covered[1]:.1%}"
+    )
     if options.figure:
         draw(found, options.figure)
 

@@ -31,23 +31,27 @@ KS = [1000, 10_000]
 SEED = 1
 
 
-def fit_all(counts: bp.Counts, names: list[str]) -> tuple[dict, dict]:
+def fit_all(counts: bp.Counts, names: list[str], target_accept: float | None) -> tuple[dict, dict]:
     """Return a fit of each family and the seconds each took, its model compiled before."""
     fits, seconds = {}, {}
     for name in names:
         family = bp.family_from_name(name)
         start = time.perf_counter()
-        fits[name] = bp.fit(counts, family, random_seed=SEED, progress=False)
+        fits[name] = bp.fit(
+            counts, family, target_accept=target_accept, random_seed=SEED, progress=False
+        )
         seconds[name] = time.perf_counter() - start
     return fits, seconds
 
 
-def rows_of(log: bp.Counts, system: str, attempts: int, names: list[str]) -> list[dict]:
+def rows_of(
+    log: bp.Counts, system: str, attempts: int, names: list[str], target_accept: float | None
+) -> list[dict]:
     """Return one row for each family, and one for the average of the first two."""
     whole = log.select(system)
     most = int(whole.attempts.min())
     counts = whole if attempts >= most else bp.thin(whole, attempts, random_seed=SEED)
-    fits, seconds = fit_all(counts, names)
+    fits, seconds = fit_all(counts, names, target_accept)
     ranking = bp.compare(fits, progress=False).set_index("family")
     truth = bp.estimators.chen(whole, KS).ravel()
     rows = []
@@ -126,18 +130,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("logs", type=Path, nargs="+", help="CSV of counts with many attempts")
     parser.add_argument("--attempts", default="100,10000")
+    parser.add_argument("--target-accept", type=float, help="by default what each family asks")
     parser.add_argument("--families", default=",".join(FAMILIES))
     options = parser.parse_args()
     names = options.families.split(",")
     warnings.simplefilter("ignore", bp.ForecastWarning)
     warnings.simplefilter("ignore", bp.ConvergenceWarning)  # the table has the figures
-    fit_all(bp.thin(bp.load_example(), 10, random_seed=1).select("large"), names)  # compiles
+    accept = options.target_accept
+    fit_all(
+        bp.thin(bp.load_example(), 10, random_seed=1).select("large"), names, accept
+    )  # compiles
     rows = []
     for path in options.logs:
         log = bp.read_csv(path)
         for attempts in map(int, options.attempts.split(",")):
             for system in log.systems:
-                found = rows_of(log, system, attempts, names)
+                found = rows_of(log, system, attempts, names, accept)
                 rows += [{"log": path.stem} | row for row in found]
     table = pd.DataFrame(rows)
     print(markdown(summarize(table)), "\n")

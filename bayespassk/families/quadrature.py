@@ -147,22 +147,7 @@ class Quadrature(ByCell):
         they do not, far outside the prior, a moment is that of a distribution all the same, and
         no false mode of the posterior comes of it.
         """
-        pieces = self.pieces(parameters, constants, xp)
-        top = _top(pieces, xp)
-        total: Any = TINY
-        mass: Any = 0.0
-        for piece in pieces:
-            weights = xp.exp(piece.log_weights - top[..., None])
-            mass = mass + weights.sum(-1)
-            if piece.kernel is not None and system is None:
-                total = total + xp.inner(weights, piece.kernel)
-            else:
-                kernel = kernel_at(piece, constants, xp, system)
-                each = weights[..., None, :] if system is None else weights[system]
-                total = total + (each * kernel).sum(-1)
-        log_mass = xp.log(mass)
-        log_mass = log_mass[..., None] if system is None else log_mass[system]
-        return xp.log(total) - log_mass + constants["kernel_top"]
+        return _log_mean(self.pieces(parameters, constants, xp), constants, xp, system)
 
     def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
         """Return log E[p^a (1-p)^b]; see :meth:`Family.log_moment`."""
@@ -170,9 +155,8 @@ class Quadrature(ByCell):
         shape = np.broadcast_shapes(*(np.shape(p) for p in parameters.values()))
         flat = {n: np.broadcast_to(p, shape).ravel() for n, p in parameters.items()}
         constants = self.constants(a.ravel(), b.ravel(), flat)
-        values = np.concatenate(
-            [self._exact(part, constants) for part in self._parts(flat, constants)]
-        )
+        parts = _parts(flat, constants["kernel"].size)
+        values = np.concatenate([self._exact(part, constants) for part in parts])
         return values.reshape(shape + a.shape)
 
     def _exact(self, parameters: Parameters, constants: Mapping[str, Any]) -> Floats:
@@ -184,7 +168,7 @@ class Quadrature(ByCell):
         """
         a, b = constants["a"], constants["b"]
         pieces = self.pieces(parameters, constants, NUMPY)
-        log_moments = np.asarray(self.log_moments(parameters, constants, NUMPY))
+        log_moments = np.asarray(_log_mean(pieces, constants, NUMPY))
         for pairs, exponent, of in ((a == 0, b, "log_q"), (b == 0, a, "log_p")):
             for i in np.flatnonzero(pairs & (log_moments > -0.5).any(0)):
                 complement = sum(
@@ -225,7 +209,7 @@ class Quadrature(ByCell):
         for name in ("a", "b", "kernel", "kernel_top"):
             constants[name] = constants[name][:seen]
         at = 0
-        for part in self._parts(parameters, constants):
+        for part in _parts(parameters, len(constants["log_p"])):
             pieces = self.pieces(part, constants, NUMPY)
             top = _top(pieces, NUMPY)
             weights = [np.exp(piece.log_weights - top[:, None]) for piece in pieces]
@@ -249,15 +233,6 @@ class Quadrature(ByCell):
                 result[rows, copies] = np.exp(np.take_along_axis(np.concatenate(p, -1), node, -1))
         return result
 
-    def _parts(
-        self, parameters: Parameters, constants: Mapping[str, NDArray[Any]]
-    ) -> Iterator[dict[str, Floats]]:
-        """Yield the parameters in parts small enough to hold their density at every node."""
-        step = max(1, CHUNK // len(constants["log_p"]))
-        draws = len(next(iter(parameters.values())))
-        for i in range(0, draws, step):
-            yield {name: values[i : i + step] for name, values in parameters.items()}
-
 
 class Smooth(Quadrature):
     """A family whose density is smooth on the whole logit axis."""
@@ -277,6 +252,35 @@ class Smooth(Quadrature):
             lambda log_p, log_q: self.log_density(each, log_p, log_q, NUMPY),
             right=self.farthest_right,
         )
+
+
+def _parts(parameters: Parameters, numbers: int) -> Iterator[dict[str, Floats]]:
+    """Yield the parameters in parts small enough to hold so many numbers for every draw."""
+    step = max(1, CHUNK // max(1, numbers))
+    draws = len(next(iter(parameters.values())))
+    for i in range(0, draws, step):
+        yield {name: values[i : i + step] for name, values in parameters.items()}
+
+
+def _log_mean(
+    pieces: list[Piece], constants: Mapping[str, Any], xp: Special, system: Any = None
+) -> Any:
+    """Return the log of the weighted mean over nodes; see :meth:`Quadrature.log_moments`."""
+    top = _top(pieces, xp)
+    total: Any = TINY
+    mass: Any = 0.0
+    for piece in pieces:
+        weights = xp.exp(piece.log_weights - top[..., None])
+        mass = mass + weights.sum(-1)
+        if piece.kernel is not None and system is None:
+            total = total + xp.inner(weights, piece.kernel)
+        else:
+            kernel = kernel_at(piece, constants, xp, system)
+            each = weights[..., None, :] if system is None else weights[system]
+            total = total + (each * kernel).sum(-1)
+    log_mass = xp.log(mass)
+    log_mass = log_mass[..., None] if system is None else log_mass[system]
+    return xp.log(total) - log_mass + constants["kernel_top"]
 
 
 def _top(pieces: list[Piece], xp: Special) -> Any:

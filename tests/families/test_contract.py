@@ -24,6 +24,7 @@ from bayespassk.families import (
     family_from_spec,
 )
 from bayespassk.families.base import draw_prior, log_prior
+from bayespassk.families.quadrature import Quadrature
 from bayespassk.special import NUMPY, graph, log_binomial
 
 # Tests on random draws raise a false alarm with this probability each.
@@ -89,6 +90,19 @@ def test_every_family_has_a_case():
 
 def test_the_zeroth_moment_is_one(case):
     assert abs(log_moment(case, 0.0, 0.0)) < 1e-9
+
+
+def test_densities_of_quadratures_integrate_to_one(case):
+    """Which moments do not show, as they are divided by the integral."""
+    parts = [case.family, *case.family.components]
+    for family in parts:
+        if isinstance(family, Quadrature):
+            own = family.natural(draw_prior(family, np.random.default_rng(9), (20,)))
+            if family is case.family:
+                own = {name: np.array([value]) for name, value in case.parameters.items()}
+            pieces = family.pieces(own, family.constants(np.zeros(1), np.zeros(1), own), NUMPY)
+            mass = sum(np.exp(piece.log_weights).sum(-1) for piece in pieces)
+            np.testing.assert_allclose(mass, 1.0, rtol=1e-8)
 
 
 @pytest.mark.parametrize("n", [1, 10, 1000, 3_000_000])
