@@ -7,12 +7,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayespassk.cells import Cells
 from bayespassk.errors import OptionError
-from bayespassk.families import Family
-from bayespassk.families.base import Parameters
 from bayespassk.influence import warn_if_prior_rules
-from bayespassk.posterior import cells_of, family_of, parameters_of, system_seed
+from bayespassk.posterior import family_of, parameters_of, parts_of
+from bayespassk.seen import Seen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,12 +21,6 @@ type Target = Literal["benchmark", "population", "realised"]
 type Floats = NDArray[np.float64]
 
 MOST_K = 10**12
-
-COPIES = 64
-"""Problems with equal counts that are drawn one by one; see `_ProblemDraws`."""
-
-CHUNK = 2_000_000
-"""Success probabilities held at a time."""
 
 
 def forecast(
@@ -90,20 +82,13 @@ def forecast(
     """
     ks = check_k(k)
     check_target(target)
-    family, cells = family_of(fit), cells_of(fit)
+    family_of(fit)  # or an error that says what a fit is
     posterior = fit["posterior"].dataset
     seed = int(fit.attrs["random_seed"]) if random_seed is None else random_seed
-    values = np.empty((*(posterior.sizes[d] for d in ("chain", "draw", "system")), len(ks)))
-    for system in range(posterior.sizes["system"]):
-        parameters = parameters_of(fit, system)
-        if target == "population":
-            values[:, :, system] = -np.expm1(family.log_moment(parameters, 0, ks.astype(float)))
-        else:
-            flat = {name: value.ravel() for name, value in parameters.items()}
-            rng = np.random.default_rng(system_seed(seed, str(posterior["system"].values[system])))
-            draws = _ProblemDraws(family, flat, cells.of_system(system), rng)
-            solved = draws.solved(ks, realised=target == "realised")
-            values[:, :, system] = solved.reshape((*values.shape[:2], len(ks)))
+    values = np.stack(
+        [_pass_at_k(fit, system, ks, target, seed) for system in range(posterior.sizes["system"])],
+        axis=2,
+    )
     result = xr.DataArray(
         values,
         dims=("chain", "draw", "system", "k"),
@@ -117,6 +102,19 @@ def forecast(
     )
     warn_if_prior_rules(fit, result)
     return result
+
+
+def _pass_at_k(
+    fit: xr.DataTree, system: int, ks: NDArray[np.int64], target: Target, seed: int
+) -> Floats:
+    """Return the draws of one system, dims (chain, draw, k)."""
+    if target == "population":
+        family, parts = family_of(fit), parts_of(fit, system)
+        shares = np.array([len(part.rows) for part in parts]) / sum(len(p.rows) for p in parts)
+        moments = [family.log_moment(part.parameters, 0, ks.astype(float)) for part in parts]
+        return np.tensordot(shares, -np.expm1(moments), 1)
+    seen = Seen(fit, system, seed)
+    return seen.realised(ks) if target == "realised" else seen.pass_at_k(ks)
 
 
 def tail_exponent(fit: xr.DataTree, k: float | Iterable[float]) -> xr.DataArray:
@@ -245,82 +243,3 @@ def check_interval(prob: float, kind: str) -> None:
         raise OptionError(f"prob must lie between 0 and 1, for instance 0.95; got {prob!r}")
     if kind not in ("eti", "hdi"):
         raise OptionError(f"kind must be 'eti' or 'hdi'; got {kind!r}")
-
-
-class _ProblemDraws:
-    """pass@k of the problems that were attempted, for each draw of the family's parameters.
-
-    Given the parameters, problems are independent, and p of a problem with (c, n) comes from its
-    own posterior. Problems with equal counts are drawn one by one if there are at most `COPIES`
-    of them. Where there are more, cost must not grow with their number w:
-
-    * benchmark: the mean over `COPIES` = m of them is pulled towards its expectation by
-      sqrt(m / w). This has exactly the mean, and the covariance over k, of the mean over all w,
-      and by the central limit theorem very nearly its distribution.
-    * realised: how many of the w are first solved between one k and the next is multinomial.
-    """
-
-    def __init__(
-        self, family: Family, parameters: Parameters, cells: Cells, rng: np.random.Generator
-    ):
-        self.family = family
-        self.parameters = parameters
-        self.cells = cells
-        self.rng = rng
-        self.many = cells.problems > COPIES
-        self.total = cells.problems.sum()
-
-    def solved(self, ks: NDArray[np.int64], *, realised: bool) -> Floats:
-        """Return the share of problems solved, dims (draw, k)."""
-        draws = len(next(iter(self.parameters.values())))
-        width = np.minimum(self.cells.problems, COPIES).sum() + self.many.sum() * len(ks)
-        step = max(1, CHUNK // int(width))
-        solved = self._realised if realised else self._benchmark
-        return np.concatenate(
-            [
-                solved({n: p[i : i + step] for n, p in self.parameters.items()}, ks)
-                for i in range(0, draws, step)
-            ]
-        )
-
-    def _benchmark(self, parameters: Parameters, ks: NDArray[np.int64]) -> Floats:
-        problems = self.cells.problems
-        copies = np.minimum(problems, COPIES)
-        pull = np.sqrt(copies / problems)
-        rate, _ = self._rates(parameters, copies)
-        weight = np.repeat(pull * problems / copies, copies) / self.total
-        result = np.stack([-np.expm1(-k * rate) @ weight for k in ks], axis=-1)
-        if self.many.any():
-            weight = ((1 - pull) * problems)[self.many] / self.total
-            result += np.einsum("scj,c->sj", self._expected(parameters, ks), weight)
-        return result
-
-    def _realised(self, parameters: Parameters, ks: NDArray[np.int64]) -> Floats:
-        rate, patience = self._rates(parameters, np.where(self.many, 0, self.cells.problems))
-        result = np.stack([(k * rate >= patience).sum(-1) for k in ks], axis=-1).astype(float)
-        if self.many.any():
-            order = np.argsort(ks)
-            by = self._expected(parameters, ks[order])
-            between = np.diff(by, prepend=0.0, append=1.0).clip(0.0)
-            first = self.rng.multinomial(self.cells.problems[self.many], between)[..., :-1]
-            result[:, order] += first.cumsum(-1).sum(1)
-        return result / self.total
-
-    def _rates(self, parameters: Parameters, copies: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """Return draws of -log(1 - p) and of a run's luck, dims (draw, problem).
-
-        A run first succeeds after more than k attempts with probability (1 - p)^k, so it has
-        succeeded by k where k times the rate is at least a standard exponential.
-        """
-        successes = np.repeat(self.cells.successes, copies)
-        failures = np.repeat(self.cells.failures, copies)
-        p = self.family.draw_seen(parameters, self.rng, successes, failures)
-        with np.errstate(divide="ignore"):
-            return -np.log1p(-p), self.rng.standard_exponential(p.shape)
-
-    def _expected(self, parameters: Parameters, ks: NDArray[np.int64]) -> Floats:
-        """Return the expected pass@k of one problem of each large cell, dims (draw, cell, k)."""
-        c = self.cells.successes[self.many][:, None].astype(float)
-        f = self.cells.failures[self.many][:, None].astype(float)
-        moments = self.family.log_moment(parameters, c, f + np.append(0.0, ks))
-        return np.asarray(-np.expm1(moments[..., 1:] - moments[..., :1]))

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -23,6 +23,7 @@ from bayespassk.special import NUMPY, log_binomial
 
 __all__ = [
     "Diagnostics",
+    "Part",
     "as_tree",
     "cell_log_moments",
     "cells_of",
@@ -31,6 +32,7 @@ __all__ = [
     "load",
     "log_likelihood",
     "parameters_of",
+    "parts_of",
     "save",
     "system_seed",
 ]
@@ -138,6 +140,38 @@ def parameters_of(fit: xr.DataTree, system: int) -> dict[str, NDArray[np.float64
     posterior = fit["posterior"].dataset.isel(system=system)
     free = {name: posterior[name].values for name in free_names(family)}
     return family.natural(free)
+
+
+class Part(NamedTuple):
+    """Problems of one system with the same parameters: all of them, unless there are covariates.
+
+    Attributes
+    ----------
+    rows : array of int, dims (problem,)
+        Which rows of the fit.
+    cells : Cells
+        Their distinct counts; `inverse` is in the order of `rows`.
+    parameters : dict of str to array, dims (chain, draw)
+        The natural parameters of the family.
+    """
+
+    rows: NDArray[np.int64]
+    cells: Cells
+    parameters: dict[str, NDArray[np.float64]]
+
+
+def parts_of(fit: xr.DataTree, system: int, rows: NDArray[np.bool_] | None = None) -> list[Part]:
+    """Return the problems of one system, and the parameters they are drawn with.
+
+    `rows`, dims (row,), says which rows of the fit to take; by default all of the system.
+    """
+    constant = fit["constant_data"].dataset
+    mine = constant["system_index"].values == system
+    index = np.flatnonzero(mine if rows is None else mine & rows)
+    successes = fit["observed_data"].dataset["successes"].values[index]
+    failures = constant["attempts"].values[index] - successes
+    cells = distinct(np.zeros_like(successes), successes, failures)
+    return [Part(index, cells, parameters_of(fit, system))]
 
 
 def cells_of(fit: xr.DataTree) -> Cells:

@@ -6,7 +6,7 @@ import xarray as xr
 from scipy import special, stats
 
 import bayespassk as bp
-from bayespassk import forecasting
+from bayespassk import seen
 
 FALSE_ALARM = 1e-4
 KS = [1, 10, 100, 1000, 10_000, 10**6]
@@ -60,7 +60,7 @@ def test_benchmark_has_the_mean_and_spread_of_the_problems_own_p(
     counts, fit, copies, k, monkeypatch
 ):
     """Standardised by the exact moments of each draw, forecasts have mean 0 and variance 1."""
-    monkeypatch.setattr(forecasting, "COPIES", copies)
+    monkeypatch.setattr(seen, "COPIES", copies)
     forecast = bp.forecast(fit, k, random_seed=5)
     for system in counts.systems:
         mean, variance, _ = moments(fit, counts, system, k)
@@ -75,7 +75,7 @@ def test_benchmark_has_the_mean_and_spread_of_the_problems_own_p(
 @pytest.mark.parametrize("k", [10, 1000])
 def test_realised_adds_the_luck_of_one_run(counts, fit, copies, k, monkeypatch):
     """The number solved is a sum of independent Bernoullis: whole, with their variance."""
-    monkeypatch.setattr(forecasting, "COPIES", copies)
+    monkeypatch.setattr(seen, "COPIES", copies)
     forecast = bp.forecast(fit, k, target="realised", random_seed=5)
     solved = forecast * 128
     np.testing.assert_allclose(solved, solved.round(), atol=1e-9)
@@ -92,7 +92,7 @@ def test_draws_are_joint_over_k_however_many_problems_a_cell_has(fit, monkeypatc
     """The correlation between two k is the same drawn one by one and by the shortcut."""
     result = {}
     for copies in (8, 64):
-        monkeypatch.setattr(forecasting, "COPIES", copies)
+        monkeypatch.setattr(seen, "COPIES", copies)
         for target in ("benchmark", "realised"):
             draws = bp.forecast(fit, [100, 1000], target=target, random_seed=6).sel(system="small")
             result[target, copies] = np.corrcoef(draws.values.reshape(-1, 2).T)[0, 1]
@@ -106,7 +106,7 @@ def test_the_order_of_k_and_the_size_of_chunks_do_not_matter(fit, monkeypatch):
     down = bp.forecast(fit, [1000, 10], target="realised")
     xr.testing.assert_allclose(up, down.sel(k=[10, 1000]))
     whole = bp.summarize(bp.forecast(fit, [1000]))
-    monkeypatch.setattr(forecasting, "CHUNK", 10_000)
+    monkeypatch.setattr(seen, "CHUNK", 10_000)
     parts = bp.summarize(bp.forecast(fit, [1000]))
     np.testing.assert_allclose(parts["mean"], whole["mean"], atol=0.005)
     np.testing.assert_allclose(parts["lower"], whole["lower"], atol=0.02)
