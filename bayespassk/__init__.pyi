@@ -8,6 +8,12 @@ from .checking import (
     summarize_check as summarize_check,
 )
 from .comparing import average as average, compare as compare, disagreement as disagreement
+from .contrasting import (
+    crossing_budget as crossing_budget,
+    difference as difference,
+    summarize_crossing as summarize_crossing,
+    summarize_difference as summarize_difference,
+)
 from .counts import Counts as Counts
 from .errors import (
     ConvergenceWarning as ConvergenceWarning,
@@ -36,8 +42,18 @@ from .families import (
 from .fitting import build_model as build_model, fit as fit
 from .forecasting import (
     forecast as forecast,
+    forecast_new_system as forecast_new_system,
     summarize as summarize,
     tail_exponent as tail_exponent,
+)
+from .functionals import (
+    budget_for as budget_for,
+    coverage_at_cost as coverage_at_cost,
+    pass_hat_k as pass_hat_k,
+    probability_impossible as probability_impossible,
+    rank_systems as rank_systems,
+    share_above as share_above,
+    summarize_budget as summarize_budget,
 )
 from .logs import load_example as load_example, read_csv as read_csv
 from .plot import (

@@ -17,7 +17,7 @@ from bayespassk.families import Family
 from bayespassk.families.base import draw_prior
 from bayespassk.forecasting import Target, check_k, forecast
 from bayespassk.influence import log_densities, prior_share
-from bayespassk.posterior import cells_of, family_of, parameters_of, system_seed
+from bayespassk.posterior import cells_of, family_of, parts_of, system_seed
 from bayespassk.special import log_binomial
 
 if TYPE_CHECKING:
@@ -123,12 +123,23 @@ def check(fit: xr.DataTree, *, random_seed: int | None = None, draws: int = 1000
     logs = [_Log.of(fit, position) for position in range(len(systems))]
     most = max((int(log.attempts.max()) for log in logs if len(log.attempts)), default=0)
     bins = _bins(most, logs[0].size)
-    draws = min([draws, *(max(100, MOST_REPLICATED // max(1, len(log.attempts))) for log in logs)])
+    sizes = fit["posterior"].sizes
+    draws = min(
+        [
+            draws,
+            sizes["chain"] * sizes["draw"],
+            *(max(100, MOST_REPLICATED // max(1, len(log.attempts))) for log in logs),
+        ]
+    )
     checked = []
+    attempted = fit["constant_data"].dataset["attempts"].values > 0
     for position, (system, log) in enumerate(zip(systems, logs, strict=True)):
-        parameters = _thinned(parameters_of(fit, position), draws)
+        parts = [
+            (np.searchsorted(log.rows, part.rows), _thinned(part.parameters, draws))
+            for part in parts_of(fit, position, attempted)
+        ]
         rng = np.random.default_rng([system_seed(seed, system), 1])
-        checked.append(_check_system(system, log, family, parameters, bins, rng))
+        checked.append(_check_system(system, log, family, parts, draws, bins, rng))
     result = xr.concat(checked, dim="system", join="outer", fill_value={"finding": ""})
     result = result.sel(statistic=_in_order([one["statistic"].values for one in checked]))
     result.attrs = {
@@ -165,6 +176,10 @@ def summarize_check(check: xr.Dataset) -> "pd.DataFrame":
     )
 
 
+type _Parameters = list[tuple[Ints, dict[str, Floats]]]
+"""Which problems, and the parameters, dims (draw,), that these have."""
+
+
 @dataclass(frozen=True)
 class _Log:
     """The attempted problems of one system, and how their attempts were ended."""
@@ -173,6 +188,7 @@ class _Log:
     successes: Ints
     stopping: str
     size: int | None
+    rows: Ints
 
     @classmethod
     def of(cls, fit: xr.DataTree, system: int) -> "_Log":
@@ -181,7 +197,8 @@ class _Log:
         mine = (constant["system_index"].values == system) & (attempts > 0)
         stopping = str(fit.attrs.get("stopping", "fixed"))
         successes = fit["observed_data"].dataset["successes"].values
-        return cls(attempts[mine], successes[mine], stopping, batch_size(stopping))
+        rows = np.flatnonzero(mine)
+        return cls(attempts[mine], successes[mine], stopping, batch_size(stopping), rows)
 
     @property
     def cap(self) -> Ints:
@@ -289,16 +306,16 @@ def _check_system(
     system: str,
     log: _Log,
     family: Family,
-    parameters: dict[str, Floats],
+    drawn: _Parameters,
+    draws: int,
     bins: list[str],
     rng: np.random.Generator,
 ) -> xr.Dataset:
-    draws = len(next(iter(parameters.values())))
     if len(log.attempts) == 0:
         return _nothing(system, draws, bins)
     parts: list[dict[str, Floats]] = []
     histograms = []
-    for attempts, successes in _replicated(log, family, parameters, rng):
+    for attempts, successes in _replicated(log, family, drawn, rng):
         parts.append(_statistics(log, attempts, successes))
         histograms.append(_histogram(attempts, successes, log.size, len(bins)))
     histogram = np.concatenate(histograms)
@@ -356,16 +373,20 @@ def _nothing(system: str, draws: int, bins: list[str]) -> xr.Dataset:
 
 
 def _replicated(
-    log: _Log, family: Family, parameters: dict[str, Floats], rng: np.random.Generator
+    log: _Log, family: Family, parts: _Parameters, rng: np.random.Generator
 ) -> Iterator[tuple[Ints, Ints]]:
-    """Yield replicated attempts and successes, dims (draw, problem), in parts."""
-    draws, problems = len(next(iter(parameters.values()))), len(log.attempts)
+    """Yield replicated attempts and successes, dims (draw, problem), a few draws at a time."""
+    draws, problems = len(next(iter(parts[0][1].values()))), len(log.attempts)
     step = max(1, CHUNK // problems)
     for i in range(0, draws, step):
-        each = {name: p[i : i + step, None] for name, p in parameters.items()}
-        shape = (len(next(iter(each.values()))), problems)
-        wide = {name: np.broadcast_to(p, shape) for name, p in each.items()}
-        yield log.replicate(family.draw(wide, rng).clip(0.0, 1.0), rng)
+        p = np.empty((min(step, draws - i), problems))
+        for place, parameters in parts:
+            wide = {
+                name: np.broadcast_to(value[i : i + step, None], (len(p), len(place)))
+                for name, value in parameters.items()
+            }
+            p[:, place] = family.draw(wide, rng)
+        yield log.replicate(p.clip(0.0, 1.0), rng)
 
 
 def _distance(histogram: Ints, mean: Floats) -> Floats:
@@ -538,13 +559,12 @@ def loo_pit(fit: xr.DataTree, *, random_seed: int | None = None) -> xr.DataArray
     values = np.empty(len(cells.inverse))
     worst = 0.0
     for position, system in enumerate(fit["posterior"].dataset["system"].values):
-        mine = cells.of_system(position)
-        below, mass, pareto_k = _left_out(family, parameters_of(fit, position), mine, stopping)
         rng = np.random.default_rng([system_seed(seed, str(system)), 2])
-        u = rng.random(len(mine.inverse))
-        rows = (cells.system == position)[cells.inverse]
-        values[rows] = (below[mine.inverse] + u * mass[mine.inverse]).clip(0.0, 1.0)
-        worst = max(worst, pareto_k)
+        for part in parts_of(fit, position):
+            below, mass, pareto_k = _left_out(family, part.parameters, part.cells, stopping)
+            u, at = rng.random(len(part.rows)), part.cells.inverse
+            values[part.rows] = (below[at] + u * mass[at]).clip(0.0, 1.0)
+            worst = max(worst, pareto_k)
     values[(cells.successes + cells.failures == 0)[cells.inverse]] = np.nan
     return xr.DataArray(
         values,

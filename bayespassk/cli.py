@@ -11,11 +11,23 @@ import click
 from bayespassk.errors import InputError, OptionError, SamplingError
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 __all__ = ["main"]
 
-FITTING = ("family", "weights", "stopping", "method", "draws", "tune", "chains", "target_accept")
+FITTING = (
+    "family",
+    "weights",
+    "stopping",
+    "pooling",
+    "covariates",
+    "method",
+    "draws",
+    "tune",
+    "chains",
+    "target_accept",
+)
 
 
 class _Ks(click.ParamType[list[int]]):
@@ -27,6 +39,21 @@ class _Ks(click.ParamType[list[int]]):
         from bayespassk.forecasting import check_k
 
         return list(check_k(_number(part) for part in value.split(",")))
+
+
+class _Shares(click.ParamType[list[float]]):
+    """Values of pass@k, separated by commas."""
+
+    name = "P,P,..."
+
+    def convert(self, value: Any, *_context: Any) -> list[float]:
+        try:
+            return [float(part) for part in value.split(",")]
+        except ValueError:
+            raise OptionError(
+                f"--target must be values of pass@k separated by commas, as in 0.5,0.9; got "
+                f"{value!r}. Whose pass@k is said by --of"
+            ) from None
 
 
 def _number(text: str) -> float:
@@ -59,6 +86,12 @@ _sampling = _options(
         default="fixed",
         metavar="RULE",
         help="How attempts were ended: fixed, first-success, batches:B or adaptive.",
+    ),
+    _option("--pooling", default="none", help="none, or partial: systems learn from each other."),
+    _option(
+        "--covariates",
+        metavar="FORMULA",
+        help="Columns of COUNTS that the parameters depend on, as in 'level + log(size)'.",
     ),
     _option("--method", default="nuts", help="nuts, advi or fullrank_advi."),
     _option("--draws", type=int, help="Draws kept, a chain.  [default: what the family needs]"),
@@ -163,6 +196,60 @@ def forecast_command(
     _print(text, output)
 
 
+@cli.command("budget")
+@click.argument("source", metavar="FIT.nc|COUNTS.csv", type=click.Path())
+@_option("--target", "pass_at_k", type=_Shares(), default="0.9", help="pass@k to reach.")
+@_option("--of", "target", default="benchmark", help="benchmark, population or realised.")
+@_option("--prob", default=0.95, help="Posterior probability of the interval.")
+@_option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table")
+@_output
+@_seed
+@_fitting
+@click.pass_context
+def budget_command(
+    context: click.Context,
+    /,
+    source: str,
+    pass_at_k: list[float],
+    target: Any,
+    prob: float,
+    form: str,
+    output: str | None,
+    seed: int | None,
+    **options: Any,
+) -> None:
+    """Find the attempts a problem that it takes to reach a pass@k.
+
+    From a saved fit, or from COUNTS, which are fitted first.
+    """
+    from bayespassk import report
+    from bayespassk.forecasting import check_interval, check_target
+    from bayespassk.functionals import budget_for, check_pass_at_k, summarize_budget
+
+    check_pass_at_k(pass_at_k)
+    check_target(target)
+    check_interval(prob, "eti")
+    if output is not None:
+        _check_folder(output)
+    if _is_netcdf(source):
+        from bayespassk.posterior import diagnostics, load
+
+        _refuse_fitting_options(context)
+        fit = load(source)
+        diagnostics(fit).warn()
+    else:
+        fit = _fit_counts(source, seed=seed, **options)
+    budget = budget_for(fit, pass_at_k, target, random_seed=seed)
+    table, meta = summarize_budget(budget, prob), report.provenance(fit, budget)
+    if form == "json":
+        text = report.as_json(table, meta | {"null": report.NEVER})
+    elif form == "csv":
+        text = report.as_csv(table)
+    else:
+        text = f"{report.as_budget(table)}\n\n{report.budget_caption(table, meta)}\n"
+    _print(text, output)
+
+
 @cli.command("check")
 @click.argument("source", metavar="FIT.nc|COUNTS.csv", type=click.Path())
 @_option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table")
@@ -245,6 +332,75 @@ def compare_command(
     _print(text, output)
 
 
+@cli.command("compare-systems")
+@click.argument("source", metavar="FIT.nc|COUNTS.csv", type=click.Path())
+@_option("-a", "a", metavar="SYSTEM", help="One system.  [default: all pairs on a benchmark]")
+@_option("-b", "b", metavar="SYSTEM", help="The system to compare it with.")
+@_option("--k", type=_Ks(), default="1,10,100,1000", help="Attempts allowed, up to 1e12.")
+@_option("--target", default="benchmark", help="benchmark, population or realised.")
+@_option("--prob", default=0.95, help="Posterior probability of the intervals.")
+@_option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table")
+@_output
+@_seed
+@_fitting
+@click.pass_context
+def compare_systems_command(
+    context: click.Context,
+    /,
+    source: str,
+    a: str | None,
+    b: str | None,
+    k: list[int],
+    target: Any,
+    prob: float,
+    form: str,
+    output: str | None,
+    seed: int | None,
+    **options: Any,
+) -> None:
+    """Compare systems on the same problems: differences of pass@k, and who overtakes whom.
+
+    From a saved fit, or from COUNTS, which are fitted first.
+    """
+    import pandas as pd
+
+    from bayespassk import report
+    from bayespassk.forecasting import check_interval, check_target
+
+    check_target(target)
+    check_interval(prob, "eti")
+    if (a is None) != (b is None):
+        raise OptionError("-a and -b must be given together, one system each, or neither")
+    if output is not None:
+        _check_folder(output)
+    if _is_netcdf(source):
+        from bayespassk.posterior import diagnostics, load
+
+        _refuse_fitting_options(context)
+        fit = load(source)
+        diagnostics(fit).warn()
+    else:
+        fit = _fit_counts(source, seed=seed, **options)
+    pairs = _pairs(fit) if a is None or b is None else [(a, b)]
+    found = [_contrast(fit, one, other, k, target, prob, seed) for one, other in pairs]
+    meta = report.contrast_provenance(fit, [(draws, crossing) for draws, _, crossing in found])
+    if form == "table":
+        each = [
+            f"{report.as_difference(table, draws)}\n{report.as_crossing(crossing)}\n"
+            for draws, table, crossing in found
+        ]
+        text = "\n".join([*each, f"{report.difference_caption(found[0][1], meta)}\n"])
+    else:
+        tables = [
+            table.assign(a=one, b=other)[["a", "b", *table.columns]]
+            for (one, other), (_, table, _) in zip(pairs, found, strict=True)
+        ]
+        whole = pd.concat(tables, ignore_index=True)
+        whole.attrs = found[0][1].attrs
+        text = report.as_json(whole, meta) if form == "json" else report.as_csv(whole)
+    _print(text, output)
+
+
 @cli.command("families")
 def families_command() -> None:
     """List the families, and when to use each."""
@@ -316,31 +472,38 @@ def main() -> None:
         sys.exit(1)
 
 
-def _fit_counts(
-    path: str, family: str, seed: int | None, stopping: str, **options: Any
-) -> "xr.DataTree":
-    from bayespassk.families import family_from_name
-    from bayespassk.fitting import fit
-    from bayespassk.logs import read_csv
-
-    chosen = family_from_name(family)
-    counts = read_csv(path, stopping=stopping)
-    return fit(counts, chosen, random_seed=1 if seed is None else seed, **options)
+def _fit_counts(path: str, family: str, seed: int | None, **options: Any) -> "xr.DataTree":
+    (fit,) = _fit_each(path, [family], seed, **options).values()
+    return fit
 
 
 def _fit_families(
-    path: str, names: str, seed: int | None, stopping: str, **options: Any
+    path: str, names: str, seed: int | None, **options: Any
 ) -> "dict[str, xr.DataTree]":
     """Return a fit for each of the families named, between commas."""
+    return _fit_each(path, names.split(","), seed, **options)
+
+
+def _fit_each(
+    path: str,
+    names: list[str],
+    seed: int | None,
+    stopping: str,
+    covariates: str | None,
+    **options: Any,
+) -> "dict[str, xr.DataTree]":
+    from bayespassk.design import required
     from bayespassk.families import family_from_name
     from bayespassk.fitting import fit
     from bayespassk.logs import read_csv
 
-    families = [family_from_name(name.strip()) for name in names.split(",")]
+    families = [family_from_name(name.strip()) for name in names]
     if len(set(families)) < len(families):
-        raise OptionError(f"families must differ; got {names!r}")
-    counts, seed = read_csv(path, stopping=stopping), 1 if seed is None else seed
-    return {one.full_name: fit(counts, one, random_seed=seed, **options) for one in families}
+        raise OptionError(f"families must differ; got {','.join(names)!r}")
+    columns = [] if covariates is None else required(covariates)
+    counts = read_csv(path, stopping=stopping, covariates=columns)
+    options |= {"covariates": covariates, "random_seed": 1 if seed is None else seed}
+    return {one.full_name: fit(counts, one, **options) for one in families}
 
 
 def _forecast(
@@ -357,6 +520,51 @@ def _forecast(
     (fit,) = fits.values()
     draws = forecast(fit, k, target, random_seed=seed)
     return draws, report.provenance(fit, draws)
+
+
+def _pairs(fit: "xr.DataTree") -> list[tuple[str, str]]:
+    """Return all pairs of systems that are on the same benchmark."""
+    from itertools import combinations
+
+    posterior = fit["posterior"].dataset
+    systems = [str(name) for name in posterior["system"].values]
+    benchmarks = [str(name) for name in posterior["benchmark"].values]
+    places = combinations(range(len(systems)), 2)
+    pairs = [(systems[i], systems[j]) for i, j in places if benchmarks[i] == benchmarks[j]]
+    if not pairs:
+        raise OptionError(
+            "there must be two systems on one benchmark to compare; found "
+            + ", ".join(f"{s!r} on {b!r}" for s, b in zip(systems, benchmarks, strict=True))
+        )
+    return pairs
+
+
+def _contrast(
+    fit: "xr.DataTree",
+    a: str,
+    b: str,
+    k: list[int],
+    target: Any,
+    prob: float,
+    seed: int | None,
+) -> "tuple[xr.DataArray, pd.DataFrame, pd.DataFrame]":
+    """Return the difference of two systems, its table, and that of their crossing budget."""
+    from bayespassk import contrasting
+
+    draws = contrasting.difference(fit, a, b, k, target, random_seed=seed)
+    crossing = contrasting.crossing_budget(
+        fit,
+        a,
+        b,
+        "benchmark" if target == "realised" else target,
+        most=max(10**6, *k),
+        random_seed=seed,
+    )
+    return (
+        draws,
+        contrasting.summarize_difference(draws, prob),
+        contrasting.summarize_crossing(crossing, prob),
+    )
 
 
 def _print(text: str, output: str | None) -> None:

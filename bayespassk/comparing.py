@@ -12,16 +12,18 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayespassk.cells import Cells
-from bayespassk.counts import Counts
 from bayespassk.errors import ForecastWarning, LooWarning, OptionError, PriorDrivenWarning
 from bayespassk.fitting import fit as fit_again
 from bayespassk.forecasting import Target, check_k, check_target, forecast
 from bayespassk.influence import FAR, LIMIT, most_attempts
 from bayespassk.posterior import (
+    Part,
     cell_log_moments,
     cells_of,
+    counts_of,
     family_of,
-    parameters_of,
+    hierarchy_of,
+    parts_of,
     system_seed,
 )
 from bayespassk.special import log_binomial
@@ -118,7 +120,7 @@ def compare(fits: Fits, *, exact: bool = True, progress: bool = True) -> "pd.Dat
     import pandas as pd
 
     named = _named(fits)
-    cells = cells_of(next(iter(named.values())))
+    cells = _compared(named)
     systems = _systems(named)
     found = {
         name: [
@@ -377,6 +379,20 @@ def _systems(named: Mapping[str, xr.DataTree]) -> list[str]:
     return [str(s) for s in next(iter(named.values()))["posterior"].dataset["system"].values]
 
 
+def _compared(named: Mapping[str, xr.DataTree]) -> Cells:
+    """Return the rows in question: distinct ones, unless a fit tells problems apart by more."""
+    cells = cells_of(next(iter(named.values())))
+    if not any(hierarchy_of(fit).problem_columns for fit in named.values()):
+        return cells
+    return Cells(
+        cells.system[cells.inverse],
+        cells.successes[cells.inverse],
+        cells.failures[cells.inverse],
+        np.ones_like(cells.inverse),
+        np.arange(len(cells.inverse)),
+    )
+
+
 # Leave-one-out ---------------------------------------------------------------------------------
 
 
@@ -440,7 +456,7 @@ def _importance_sampled(fit: xr.DataTree, cells: Cells, which: _Which) -> _Loo:
     step = max(1, CHUNK // (shape[0] * shape[1]))
     for i in range(0, len(tried), step):
         part = tried[i : i + step]
-        values = _log_likelihood(fit, which.position, _take(cells, part)).T.reshape(-1, *shape)
+        values = _log_likelihood(fit, which.position, cells, part).T.reshape(-1, *shape)
         try:
             elpd[part], pareto_k[part], p[part] = array_stats.loo(values, r_eff=r_eff)
         except ValueError as error:
@@ -459,9 +475,12 @@ def _relative_efficiency(fit: xr.DataTree, system: int) -> float:
     posterior = fit["posterior"].dataset.isel(system=system)
     if posterior.sizes["chain"] == 1:
         return 1.0
-    values = np.stack([posterior[name].values for name in posterior.data_vars])
-    ess = np.asarray(array_stats.ess(values, method="mean"))
-    return float(ess.mean() / values[0].size)
+    shape = posterior.sizes["chain"], posterior.sizes["draw"]
+    values = np.concatenate(
+        [variable.values.reshape(*shape, -1) for variable in posterior.data_vars.values()], axis=-1
+    )
+    ess = np.asarray(array_stats.ess(np.moveaxis(values, -1, 0), method="mean"))
+    return float(ess.mean() / (shape[0] * shape[1]))
 
 
 def _take(cells: Cells, index: NDArray[np.int64]) -> Cells:
@@ -475,9 +494,25 @@ def _take(cells: Cells, index: NDArray[np.int64]) -> Cells:
     )
 
 
-def _log_likelihood(fit: xr.DataTree, system: int, cells: Cells) -> Floats:
-    """Return the log-likelihood of one problem of each cell, dims (draw, cell)."""
-    parameters = {name: p.ravel() for name, p in parameters_of(fit, system).items()}
+def _log_likelihood(
+    fit: xr.DataTree, system: int, cells: Cells, index: NDArray[np.int64]
+) -> Floats:
+    """Return the log-likelihood of one problem of some of the cells, dims (draw, cell)."""
+    if not hierarchy_of(fit).problem_columns:
+        (part,) = parts_of(fit, system)
+        return _log_probability(fit, part, _take(cells, index))
+    rows = np.flatnonzero(fit["constant_data"].dataset["system_index"].values == system)[index]
+    values = np.empty((fit["posterior"].sizes["chain"] * fit["posterior"].sizes["draw"], len(rows)))
+    wanted = np.isin(fit["constant_data"].dataset["row"].values, rows)
+    for part in parts_of(fit, system, wanted):
+        at = np.searchsorted(rows, part.rows)
+        values[:, at] = _log_probability(fit, part, part.cells)[:, part.cells.inverse]
+    return values
+
+
+def _log_probability(fit: xr.DataTree, part: Part, cells: Cells) -> Floats:
+    """Return the log probability of counts at the parameters of `part`, dims (draw, cell)."""
+    parameters = {name: p.ravel() for name, p in part.parameters.items()}
     constants = log_binomial(cells.successes + cells.failures, cells.successes)
     return np.asarray(cell_log_moments(family_of(fit), parameters, cells) + constants)
 
@@ -486,35 +521,36 @@ def _elpd_without(
     fit: xr.DataTree, cells: Cells, cell: int, which: _Which, progress: bool
 ) -> float:
     """Return the log probability of a cell's counts given all problems but one of its own."""
-    row = int(np.flatnonzero(cells.inverse == cell)[0])
+    inside = int(np.flatnonzero(cells.inverse == cell)[0])
+    mine = np.flatnonzero(fit["constant_data"].dataset["system_index"].values == which.position)
+    # Covariates are standardised over all systems, so that these have to stay together.
+    alone = hierarchy_of(fit).pooling == "none" and "design" not in fit.attrs
+    counts = counts_of(fit)
+    others = np.arange(len(counts)) != mine[inside]  # no attempts, no knowledge
+    counts = replace(
+        counts,
+        attempts=counts.attempts * others,
+        successes=counts.successes * others,
+        stopping="fixed",
+    )
     left_out = f"without {cells.successes[cell]} and {cells.failures[cell]}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PriorDrivenWarning)
         again = fit_again(
-            _counts_without(fit, which, row),
+            counts.select(which.system) if alone else counts,
             family_of(fit),
             method=fit.attrs["method"],
             pooling=fit.attrs["pooling"],
+            covariates=json.loads(fit.attrs["design"])["formula"]
+            if "design" in fit.attrs
+            else None,
             random_seed=system_seed(int(fit.attrs["random_seed"]), left_out),
             progress=progress,
             **json.loads(fit.attrs["sampling"]),
         )
-    values = _log_likelihood(again, 0, _take(cells, np.array([cell])))
+    (part,) = parts_of(again, 0 if alone else which.position, (~others)[mine] if alone else ~others)
+    values = _log_probability(again, part, _take(cells, np.array([cell])))
     return float(np.logaddexp.reduce(values, axis=None) - np.log(values.size))
-
-
-def _counts_without(fit: xr.DataTree, which: _Which, row: int) -> Counts:
-    """Return the counts of one system, those of one row taken away: no attempts, no knowledge."""
-    observed, constant = fit["observed_data"].dataset, fit["constant_data"].dataset
-    mine = constant["system_index"].values == which.position
-    attempts, successes = constant["attempts"].values[mine], observed["successes"].values[mine]
-    others = np.arange(len(attempts)) != row
-    return Counts(
-        problem=observed["problem"].values[mine],
-        attempts=attempts * others,
-        successes=successes * others,
-        system=which.system,
-    )
 
 
 def _warn(found: _Loo, good: NDArray[np.bool_], which: _Which) -> None:

@@ -2,8 +2,10 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +58,10 @@ class Counts:
         without success and with fewer attempts was cut short for another reason; its own attempts
         are its cap.
 
+    covariates : mapping of str to sequence, dims (row,), optional
+        Properties of problems or systems, as numbers or text: a difficulty level, the size of a
+        model, a temperature. Only those named in :func:`bayespassk.fit` are looked at.
+
     Raises
     ------
     OptionError
@@ -77,6 +83,7 @@ class Counts:
     system: Any = "system"
     benchmark: Any = "benchmark"
     stopping: str = "fixed"
+    covariates: Any = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         size = batch_size(self.stopping)
@@ -109,6 +116,11 @@ class Counts:
         for name, values in (text | numbers).items():
             values.flags.writeable = False
             object.__setattr__(self, name, values)
+        covariates = {
+            str(name): _covariate(values, str(name), length)
+            for name, values in dict(self.covariates).items()
+        }
+        object.__setattr__(self, "covariates", MappingProxyType(covariates))
         rows.require(
             ~_repeated(self._row_codes),
             "each (benchmark, system, problem) must occur once",
@@ -141,7 +153,9 @@ class Counts:
         )
 
     @classmethod
-    def from_dataframe(cls, frame: "pd.DataFrame", *, stopping: str = "fixed") -> "Counts":
+    def from_dataframe(
+        cls, frame: "pd.DataFrame", *, stopping: str = "fixed", covariates: Iterable[str] = ()
+    ) -> "Counts":
         """Return the counts in a table with columns problem, attempts and successes.
 
         Parameters
@@ -151,12 +165,15 @@ class Counts:
             ignored.
         stopping : str, default "fixed"
             How the attempts at a problem were ended; see :class:`Counts`.
+        covariates : sequence of str
+            Columns to keep as covariates.
 
         Raises
         ------
         CountsError
             If a column is missing or a row breaks a rule.
         """
+        covariates = [covariates] if isinstance(covariates, str) else list(covariates)
         missing = [name for name in ("problem", "attempts", "successes") if name not in frame]
         if missing:
             raise CountsError(
@@ -164,17 +181,31 @@ class Counts:
                 f"{'is' if len(missing) == 1 else 'are'} not; the columns found are "
                 f"{', '.join(repr(str(name)) for name in frame.columns)}. Rename yours"
             )
+        for name in covariates:
+            if name not in frame:
+                raise CountsError(
+                    f"a covariate must be a column: {name!r} is not; the columns found are "
+                    f"{', '.join(repr(str(name)) for name in frame.columns)}"
+                )
         columns = {name: frame[name].to_numpy() for name in COLUMNS if name in frame}
-        return cls(**columns, stopping=stopping)
+        kept = {name: frame[name].to_numpy() for name in covariates}
+        return cls(**columns, stopping=stopping, covariates=kept)
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """Return a table with columns benchmark, system, problem, attempts and successes.
+        """Return a table with columns benchmark, system, problem, attempts, successes, covariates.
 
         The stopping rule is not in it: give it again to :meth:`from_dataframe`.
         """
         import pandas as pd
 
-        return pd.DataFrame({name: getattr(self, name) for name in COLUMNS})
+        columns = {name: getattr(self, name) for name in COLUMNS}
+        return pd.DataFrame(columns | dict(self.covariates))
+
+    def _columns(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Yield all columns by name, covariates as text, since their types are as given."""
+        yield from ((name, getattr(self, name)) for name in COLUMNS)
+        for name, values in self.covariates.items():
+            yield f"covariate {name}", np.array([str(value) for value in values], dtype=object)
 
     def __len__(self) -> int:
         return len(self.problem)
@@ -247,7 +278,8 @@ class Counts:
             )
         mine = self.system_index == self.systems.index(system)
         columns = {name: getattr(self, name)[mine] for name in COLUMNS}
-        return Counts(**columns, stopping=self.stopping)
+        kept = {name: values[mine] for name, values in self.covariates.items()}
+        return Counts(**columns, stopping=self.stopping, covariates=kept)
 
     def distinct(self) -> cells.Cells:
         """Return the distinct (system, successes, failures), with how many problems have them."""
@@ -256,8 +288,7 @@ class Counts:
     def sha256(self) -> str:
         """Return the hash of the contents, rows in their order, as 64 hexadecimal digits."""
         digest = hashlib.sha256()
-        for name in COLUMNS:
-            values = getattr(self, name)
+        for name, values in self._columns():
             if values.dtype == object:
                 column = "".join(f"{len(value)}:{value}" for value in values).encode()
             else:
@@ -379,6 +410,40 @@ def _text(values: Any, name: str, length: int) -> NDArray[Any]:
     names = np.empty(length, dtype=object)
     names[:] = [str(value) for value in values]
     return names
+
+
+def _covariate(values: Any, name: str, length: int) -> NDArray[Any]:
+    """Return a covariate as numbers or text, read-only."""
+    import pandas as pd
+
+    if name in COLUMNS:
+        raise CountsError(f"a covariate must not be called {name!r}: that is a column of its own")
+    if not name.strip() or "/" in name or "`" in name:
+        raise CountsError(
+            f"the name of a covariate must not be blank or hold '/' or '`'; got {name!r}"
+        )
+    column = np.array(values)
+    if column.shape != (length,):
+        raise CountsError(
+            f"the covariate {name!r} must have one value for each of the {length} problems; got "
+            f"shape {column.shape}"
+        )
+    missing = np.flatnonzero(pd.isna(column))
+    if len(missing):
+        raise CountsError(
+            f"a covariate must not be missing: {len(missing):,} of {length:,} rows of {name!r} "
+            f"{'breaks' if len(missing) == 1 else 'break'} this, the first is row "
+            f"{missing[0] + 1}. What to do: fill it in, or leave these rows out",
+            rule="a covariate must not be missing",
+            rows=len(missing),
+            first=int(missing[0]) + 1,
+        )
+    if not np.issubdtype(column.dtype, np.number):
+        column = np.array([str(value) for value in values], dtype=object)
+    elif not np.isfinite(column).all():
+        raise CountsError(f"the covariate {name!r} must hold finite numbers or text")
+    column.flags.writeable = False
+    return column
 
 
 def _is_name(value: Any) -> bool:

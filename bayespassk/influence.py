@@ -8,12 +8,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayespassk.errors import ForecastWarning
-from bayespassk.families.base import log_prior
+from bayespassk.families.base import Prior, declared, log_prior
+from bayespassk.hierarchy import log_hyperprior
 from bayespassk.posterior import (
     cell_log_moments,
-    cells_of,
     family_of,
-    free_names,
+    hierarchy_of,
+    parts_of,
+    system_design,
 )
 
 __all__ = ["FAR", "LIMIT", "log_densities", "most_attempts", "prior_share", "warn_if_prior_rules"]
@@ -33,14 +35,43 @@ DRAWS = 1000
 def log_densities(fit: xr.DataTree, system: int, step: int = 1) -> tuple[Floats, Floats]:
     """Return log prior and log likelihood of one system at every `step`-th draw, dims (draw,).
 
-    Up to constants; the likelihood is that of all its problems, p integrated out.
+    Up to constants; the likelihood is that of all its problems, p integrated out. With partial
+    pooling the prior is that of what the systems share, and the likelihood that of all of them.
     """
+    if hierarchy_of(fit).pooling == "none":
+        return _log_prior(fit, system, step), _log_likelihood(fit, system, step)
+    systems = range(fit["posterior"].sizes["system"])
+    return _log_prior(fit, system, step), sum(
+        (_log_likelihood(fit, one, step) for one in systems), np.zeros(1)
+    )
+
+
+def _log_likelihood(fit: xr.DataTree, system: int, step: int) -> Floats:
     family = family_of(fit)
-    posterior = fit["posterior"].dataset.isel(system=system)
-    free = {name: posterior[name].values.ravel()[::step] for name in free_names(family)}
-    cells = cells_of(fit).of_system(system)
-    moments = cell_log_moments(family, family.natural(free), cells)
-    return log_prior(family, free), moments @ cells.problems
+    total = np.zeros(1)
+    for part in parts_of(fit, system):
+        parameters = {name: value.ravel()[::step] for name, value in part.parameters.items()}
+        total = total + cell_log_moments(family, parameters, part.cells) @ part.cells.problems
+    return total
+
+
+def _log_prior(fit: xr.DataTree, system: int, step: int) -> Floats:
+    family, hierarchy = family_of(fit), hierarchy_of(fit)
+    posterior = fit["posterior"].dataset
+    alone = hierarchy.pooling == "none"
+    values = {
+        str(name): variable.values.reshape(-1, *variable.shape[2:])[::step]
+        for name, variable in (posterior.isel(system=system) if alone else posterior).items()
+    }
+    if alone:
+        density = log_prior(family, values)
+    else:
+        values = {n: value if value.ndim > 1 else value[:, None] for n, value in values.items()}
+        density = log_hyperprior(family, hierarchy, values, system_design(fit))[0]
+    for name, prior in declared(family).items() if hierarchy.problem_columns else ():
+        effects = Prior(0.0, prior.between).log_density(values[f"problem_effect_{name}"], 0.0)
+        density = density + effects.sum(-1)
+    return density
 
 
 def prior_share(values: Floats, log_prior: Floats, log_likelihood: Floats) -> float:

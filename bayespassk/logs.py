@@ -1,5 +1,6 @@
 """Readers: from the files people have to `Counts`."""
 
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 
@@ -11,7 +12,9 @@ __all__ = ["load_example", "read_csv"]
 _MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "None"]
 
 
-def read_csv(path: str | PathLike[str], *, stopping: str = "fixed") -> Counts:
+def read_csv(
+    path: str | PathLike[str], *, stopping: str = "fixed", covariates: Iterable[str] = ()
+) -> Counts:
     """Return the counts in a CSV file with one row per (benchmark, system, problem).
 
     Parameters
@@ -21,6 +24,8 @@ def read_csv(path: str | PathLike[str], *, stopping: str = "fixed") -> Counts:
         be there; system and benchmark may be; others are ignored.
     stopping : str, default "fixed"
         How the attempts at a problem were ended; see :class:`bayespassk.Counts`.
+    covariates : sequence of str
+        Columns to keep as covariates, such as "level", for :func:`bayespassk.fit`.
 
     Raises
     ------
@@ -37,12 +42,13 @@ def read_csv(path: str | PathLike[str], *, stopping: str = "fixed") -> Counts:
     import pandas as pd
 
     path = Path(path)
+    covariates = [covariates] if isinstance(covariates, str) else list(covariates)
     try:
         frame = pd.read_csv(
             path,
             dtype={"benchmark": str, "system": str, "problem": str},
             keep_default_na=False,
-            na_values={"attempts": _MISSING, "successes": _MISSING},
+            na_values=dict.fromkeys(("attempts", "successes", *covariates), _MISSING),
             skipinitialspace=True,
             encoding="utf-8-sig",
             index_col=False,
@@ -57,7 +63,7 @@ def read_csv(path: str | PathLike[str], *, stopping: str = "fixed") -> Counts:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     try:
-        return Counts.from_dataframe(frame, stopping=stopping)
+        return Counts.from_dataframe(frame, stopping=stopping, covariates=covariates)
     except CountsError as error:
         raise CountsError(
             f"{path}: {error}", rule=error.rule, rows=error.rows, first=error.first

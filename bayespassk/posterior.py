@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from bayespassk.cells import Cells, distinct
 from bayespassk.counts import Counts
+from bayespassk.design import Design, required
 from bayespassk.errors import ConvergenceWarning, FitFileError
 from bayespassk.families import Family, family_from_spec
-from bayespassk.families.base import draw_prior
+from bayespassk.families.base import declared
+from bayespassk.hierarchy import Hierarchy
 from bayespassk.special import NUMPY, log_binomial
 
 __all__ = [
@@ -27,13 +29,18 @@ __all__ = [
     "as_tree",
     "cell_log_moments",
     "cells_of",
+    "counts_of",
+    "covariates_of",
     "diagnostics",
     "family_of",
+    "hierarchy_of",
     "load",
     "log_likelihood",
+    "outer_coords",
     "parameters_of",
     "parts_of",
     "save",
+    "system_design",
     "system_seed",
 ]
 
@@ -123,6 +130,12 @@ def diagnostics(fit: xr.DataTree) -> Diagnostics:
     return Diagnostics(**(values | {"systems": tuple(values["systems"])}))
 
 
+def outer_coords(fit: xr.DataTree) -> dict[str, Any]:
+    """Return the coordinates of what has dims (chain, draw, system)."""
+    coords = fit["posterior"].dataset.coords
+    return {name: coords[name] for name in ("chain", "draw", "system", "benchmark")}
+
+
 def family_of(fit: xr.DataTree) -> Family:
     """Return the family of a fit, with the priors it was fitted with.
 
@@ -134,11 +147,29 @@ def family_of(fit: xr.DataTree) -> Family:
     return family_from_spec(json.loads(_attribute(fit, "family")))
 
 
-def parameters_of(fit: xr.DataTree, system: int) -> dict[str, NDArray[np.float64]]:
-    """Return the natural parameters of one system, each with dims (chain, draw)."""
+def hierarchy_of(fit: xr.DataTree) -> Hierarchy:
+    """Return how the systems of a fit hang together."""
+    if "hierarchy" not in fit.attrs:  # made before there was a choice
+        return Hierarchy("none", fit["posterior"].sizes["system"])
+    return Hierarchy.from_json(fit.attrs["hierarchy"])
+
+
+def parameters_of(
+    fit: xr.DataTree, system: int, columns: NDArray[np.float64] | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """Return the natural parameters of one system, each with dims (chain, draw).
+
+    `columns`, dims (column,), are those covariates that differ between problems, standardised; by
+    default they are at their means.
+    """
     family = family_of(fit)
     posterior = fit["posterior"].dataset.isel(system=system)
     free = {name: posterior[name].values for name in free_names(family)}
+    if columns is not None and len(columns):
+        free = {
+            name: value + posterior[f"problem_effect_{name}"].values @ columns
+            for name, value in free.items()
+        }
     return family.natural(free)
 
 
@@ -170,8 +201,58 @@ def parts_of(fit: xr.DataTree, system: int, rows: NDArray[np.bool_] | None = Non
     index = np.flatnonzero(mine if rows is None else mine & rows)
     successes = fit["observed_data"].dataset["successes"].values[index]
     failures = constant["attempts"].values[index] - successes
-    cells = distinct(np.zeros_like(successes), successes, failures)
-    return [Part(index, cells, parameters_of(fit, system))]
+
+    def part(which: NDArray[np.int64], parameters: dict[str, NDArray[np.float64]]) -> Part:
+        cells = distinct(np.zeros(len(which), np.int64), successes[which], failures[which])
+        return Part(index[which], cells, parameters)
+
+    hierarchy = hierarchy_of(fit)
+    if not hierarchy.problem_columns:
+        return [part(np.arange(len(index)), parameters_of(fit, system))]
+    varies = np.array(json.loads(fit.attrs["design"])["varies"])
+    design, group = np.unique(
+        constant["design"].values[index][:, varies], axis=0, return_inverse=True
+    )
+    return [
+        part(np.flatnonzero(group.ravel() == i), parameters_of(fit, system, columns))
+        for i, columns in enumerate(design)
+    ]
+
+
+def system_design(fit: xr.DataTree) -> NDArray[np.float64] | None:
+    """Return the covariates of the systems, standardised, dims (system, column), or None."""
+    if not hierarchy_of(fit).system_columns:
+        return None
+    constant = fit["constant_data"].dataset
+    varies = np.array(json.loads(fit.attrs["design"])["varies"])
+    system = constant["system_index"].values
+    first = [int(np.argmax(system == i)) for i in range(fit["posterior"].sizes["system"])]
+    return np.asarray(constant["design"].values[first][:, ~varies])
+
+
+def counts_of(fit: xr.DataTree) -> Counts:
+    """Return the counts a fit was made from; systems are called by their labels."""
+    constant, posterior = fit["constant_data"].dataset, fit["posterior"].dataset
+    system = constant["system_index"].values
+    return Counts(
+        problem=constant["problem"].values,
+        attempts=constant["attempts"].values,
+        successes=fit["observed_data"].dataset["successes"].values,
+        system=posterior["system"].values[system],
+        benchmark=posterior["benchmark"].values[system],
+        stopping=str(fit.attrs.get("stopping", "fixed")),
+        covariates=covariates_of(fit),
+    )
+
+
+def covariates_of(fit: xr.DataTree) -> dict[str, NDArray[Any]]:
+    """Return the covariates that a fit was made with, dims (row,)."""
+    prefix = "covariate_"
+    return {
+        str(name).removeprefix(prefix): values.values
+        for name, values in fit["constant_data"].dataset.data_vars.items()
+        if str(name).startswith(prefix)
+    }
 
 
 def cells_of(fit: xr.DataTree) -> Cells:
@@ -184,7 +265,7 @@ def cells_of(fit: xr.DataTree) -> Cells:
 
 def free_names(family: Family) -> list[str]:
     """Return the names of the free parameters of a family, in their order."""
-    return list(draw_prior(family, np.random.default_rng(0), ()))
+    return list(declared(family))
 
 
 def system_seed(seed: int, system: str) -> int:
@@ -196,17 +277,20 @@ def system_seed(seed: int, system: str) -> int:
 def as_tree(
     counts: Counts,
     family: Family,
-    free: Mapping[str, NDArray[np.float64]],
+    found: Mapping[str, NDArray[np.float64]],
+    prior: Mapping[str, NDArray[np.float64]],
     stats: Mapping[str, NDArray[Any]],
     attrs: Mapping[str, Any],
     report: Diagnostics,
+    design: Design | None = None,
 ) -> xr.DataTree:
     """Return a fit: the tree of ArviZ, with what is needed to forecast from it in `attrs`.
 
-    `free` holds the free parameters, dims (chain, draw, system); `stats` arrays with dims
-    (chain, draw).
+    `found` and `prior` hold the free parameters, dims (chain, draw, system), and what the systems
+    share; `stats` arrays with dims (chain, draw).
     """
-    shape = next(iter(free.values())).shape
+    shape = next(iter(found.values())).shape
+    hierarchy = Hierarchy.from_json(attrs["hierarchy"])
     coords = {
         "chain": np.arange(shape[0]),
         "draw": np.arange(shape[1]),
@@ -218,34 +302,62 @@ def as_tree(
         "problem": ("row", counts.problem),
         "row_system": ("row", np.array(counts.systems, dtype=object)[counts.system_index]),
     }
-    dims = ("chain", "draw", "system")
+    constant: dict[str, Any] = {
+        "attempts": ("row", counts.attempts),
+        "system_index": ("row", counts.system_index),
+    }
+    attrs, columns = dict(attrs), {}
+    if design is not None:
+        attrs["design"] = design.to_json()
+        constant["design"] = (("row", "column"), design.values)
+        columns = {"column": list(design.columns)}
+        for name in required(design.formula):
+            constant[f"covariate_{name}"] = ("row", counts.covariates[name])
+    outer = ("chain", "draw")
+    free = declared(family)
 
-    def parameters(values: Mapping[str, NDArray[np.float64]]) -> xr.Dataset:
-        both = dict(values) | family.natural(values)
-        return xr.Dataset({name: (dims, value) for name, value in both.items()}, coords)
+    def variables(values: Mapping[str, NDArray[np.float64]]) -> xr.Dataset:
+        own = family.natural({name: values[name] for name in free})
+        data: dict[str, Any] = {
+            name: ((*outer, "system"), value)
+            for name, value in ({name: values[name] for name in free} | own).items()
+        }
+        for name in values.keys() - free.keys():
+            above = _dims_above(name, hierarchy)
+            coords.update({dim: list(labels) for dim, labels in above.items()})
+            value, dims = values[name], list(above)
+            if name.startswith("problem_effect_") and hierarchy.pooling == "none":
+                dims = ["system", *dims]
+            data[name] = ((*outer, *dims), value if dims else value[..., 0])
+        order = [*free, *sorted(values.keys() - free.keys()), *own]
+        return xr.Dataset({name: data[name] for name in order}, coords)
 
-    rng = np.random.default_rng([int(attrs["random_seed"]), 1])
     tree = xr.DataTree.from_dict(
         {
-            "/": xr.Dataset(attrs=dict(attrs) | {"diagnostics": json.dumps(asdict(report))}),
-            "posterior": parameters(free),
+            "/": xr.Dataset(attrs=attrs | {"diagnostics": json.dumps(asdict(report))}),
+            "posterior": variables(found),
             "sample_stats": xr.Dataset(
-                {name: (dims[:2], value) for name, value in stats.items()},
-                {name: coords[name] for name in dims[:2]},
+                {name: (outer, value) for name, value in stats.items()},
+                {name: coords[name] for name in outer},
             ),
-            "prior": parameters(draw_prior(family, rng, shape)),
+            "prior": variables(prior),
             "observed_data": xr.Dataset({"successes": ("row", counts.successes)}, rows),
-            "constant_data": xr.Dataset(
-                {
-                    "attempts": ("row", counts.attempts),
-                    "system_index": ("row", counts.system_index),
-                },
-                rows,
-            ),
+            "constant_data": xr.Dataset(constant, rows | columns),
         }
     )
     _attach_log_likelihood(tree)
     return tree
+
+
+def _dims_above(name: str, hierarchy: Hierarchy) -> dict[str, tuple[str, ...]]:
+    """Return the dims after (chain, draw) of a variable that systems share, and their labels."""
+    if name.startswith("benchmark_centre_"):
+        return {"in_benchmark": hierarchy.benchmarks}
+    if name.startswith("effect_"):
+        return {"system_column": hierarchy.system_columns}
+    if name.startswith("problem_effect_"):
+        return {"problem_column": hierarchy.problem_columns}
+    return {}
 
 
 def cell_log_moments(
@@ -276,22 +388,24 @@ def log_likelihood(fit: xr.DataTree) -> xr.DataArray:
     What the group log_likelihood of a fit holds, also for fits that are too large to carry it:
     mind that it has chains x draws x rows numbers. Each distinct row is computed once.
     """
-    family, cells = family_of(fit), cells_of(fit)
-    constants = log_binomial(cells.successes + cells.failures, cells.successes)
-    posterior = fit["posterior"].dataset
-    values = np.empty((posterior.sizes["chain"], posterior.sizes["draw"], len(cells.problems)))
+    family, posterior = family_of(fit), fit["posterior"].dataset
+    observed = fit["observed_data"].dataset
+    sizes = posterior.sizes["chain"], posterior.sizes["draw"]
+    values = np.empty((*sizes, observed.sizes["row"]))
     for system in range(posterior.sizes["system"]):
-        mine = cells.system == system
-        parameters = {name: p.ravel() for name, p in parameters_of(fit, system).items()}
-        moments = cell_log_moments(family, parameters, cells.of_system(system))
-        values[..., mine] = constants[mine] + moments.reshape(*values.shape[:2], -1)
+        for part in parts_of(fit, system):
+            cells = part.cells
+            parameters = {name: p.ravel() for name, p in part.parameters.items()}
+            moments = cell_log_moments(family, parameters, cells)
+            moments += log_binomial(cells.successes + cells.failures, cells.successes)
+            values[..., part.rows] = moments.reshape(*sizes, -1)[..., cells.inverse]
     return xr.DataArray(
-        values[..., cells.inverse],
+        values,
         dims=("chain", "draw", "row"),
         coords={
             "chain": posterior["chain"].values,
             "draw": posterior["draw"].values,
-            **fit["observed_data"].dataset.coords,
+            **observed.coords,
         },
         name="successes",
     )

@@ -4,7 +4,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +17,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "NEVER",
+    "as_budget",
     "as_comparison",
+    "as_crossing",
     "as_csv",
+    "as_difference",
     "as_findings",
     "as_json",
     "as_text",
     "average_provenance",
+    "budget_caption",
     "caption",
     "check_caption",
     "check_provenance",
     "comparison_caption",
+    "contrast_provenance",
+    "difference_caption",
     "provenance",
     "write",
 ]
@@ -145,6 +152,32 @@ def caption(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
     )
 
 
+NEVER = "not within 1e12 attempts"
+"""What an infinite budget is."""
+
+
+def as_budget(table: "pd.DataFrame") -> str:
+    """Return the table of :func:`bayespassk.summarize_budget` as aligned text."""
+    shown = table.copy()
+    for name in ("median", "lower", "upper", "attempts_made"):
+        shown[name] = [f"{k:,.0f}" if math.isfinite(k) else "never" for k in shown[name]]
+    shown["pass_at_k"] = [f"{share:.6g}" for share in shown["pass_at_k"]]
+    shown["probability_never"] = [f"{share:.3f}" for share in shown["probability_never"]]
+    return str(shown.to_string(index=False))
+
+
+def budget_caption(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
+    """Return what the numbers of a budget are, in plain sentences."""
+    return (
+        f"The attempts a problem at which pass@k reaches pass_at_k, target {meta['target']}: "
+        f"{TARGETS[meta['target']]}. lower, upper: {100 * table.attrs['prob']:.4g}% equal-tailed "
+        f"credible interval.\nnever: {NEVER}; probability_never is the probability of that under "
+        "this family and its priors, which rule far beyond attempts_made.\n"
+        f"Family {meta['family']}, {_sampled(meta)}.\n"
+        f"bayespassk {meta['version']}, input sha256 {meta['input_sha256'][:16]}."
+    )
+
+
 def _sampled(meta: Mapping[str, Any]) -> str:
     """Return how a fit was made and whether it converged."""
     found = meta["diagnostics"]
@@ -248,6 +281,97 @@ def _verdict(table: "pd.DataFrame") -> str:
         return f"{where} no family is clearly better: {best} is first, but within the error."
     tail = f"; {rest} within the error of it" if rest else ""
     return f"{where} {best} foretells unseen problems clearly better than {worse}{tail}."
+
+
+def contrast_provenance(
+    fit: xr.DataTree,
+    pairs: Sequence[tuple[xr.DataArray, "pd.DataFrame"]],
+) -> dict[str, Any]:
+    """Return what differences of systems must carry with them.
+
+    `pairs` holds the difference of each pair of systems and its table of the crossing budget.
+    """
+
+    def of(difference: xr.DataArray, crossing: "pd.DataFrame") -> dict[str, Any]:
+        names = [n for n in ("a", "b", "problems", "dropped") if n in difference.attrs]
+        rows = json.loads(crossing.to_json(orient="records", double_precision=15))
+        return {name: difference.attrs[name] for name in names} | {
+            "crossing": dict(crossing.attrs) | {"rows": rows}
+        }
+
+    return provenance(fit, pairs[0][0]) | {"pairs": [of(*pair) for pair in pairs]}
+
+
+def as_difference(table: "pd.DataFrame", difference: xr.DataArray) -> str:
+    """Return the table of :func:`bayespassk.summarize_difference` as aligned text."""
+    about = difference.attrs
+    head = f"{about['a']} minus {about['b']}"
+    if "problems" in about:
+        head += f", the {about['problems']:,} problems that both attempted"
+        left = about["dropped"]
+        head += f" ({left:,} that only one attempted left out)" if left else ""
+    shown = table.copy()
+    shown["k"] = [f"{k:,}" for k in shown["k"]]
+    for name in shown.columns.difference(["k", "probability_a_above"]):
+        shown[name] = [
+            f"{v:+.4f}" if abs(v) >= 1e-3 or v == 0 else f"{v:+.3e}" for v in shown[name]
+        ]
+    above = f"P({about['a']} above)"
+    shown[above] = [_chance(p) for p in shown.pop("probability_a_above")]
+    return f"{head}\n{shown.to_string(index=False)}"
+
+
+def as_crossing(table: "pd.DataFrame") -> str:
+    """Return the table of :func:`bayespassk.summarize_crossing` as sentences.
+
+    One about the system that leads at first, and one about the other if that may well lead.
+    """
+    rows = table.sort_values("probability_leads", ascending=False, kind="stable")
+    likely = rows[rows["probability_leads"] > 0.05]
+    if likely.empty:
+        return "Neither leads at k = 1: the curves are equal."
+    return "\n".join(_overtaking(row, table.attrs) for row in likely.itertuples(index=False))
+
+
+def _overtaking(row: Any, about: Mapping[Any, Any]) -> str:
+    """Return what is said about one leader."""
+    given = row.probability_overtaken / row.probability_leads
+    when = f", at about k = {_attempts(row.median)}" if math.isfinite(row.median) else ""
+    if math.isfinite(row.lower):
+        when += f" ({100 * about['prob']:.4g}%: {_attempts(row.lower)} to {_attempts(row.upper)})"
+    return (
+        f"{row.leader} leads at k = 1 with probability {_chance(row.probability_leads)}; if so, "
+        f"{row.overtaken_by} overtakes it by k = {about['most']:,} with probability "
+        f"{_chance(given)}{when}."
+    )
+
+
+def _attempts(k: float) -> str:
+    """Return a crossing budget to three digits."""
+    return f"{float(f'{k:.3g}'):,.0f}" if math.isfinite(k) else "never"
+
+
+def _chance(probability: float) -> str:
+    """Return a probability from draws, which are too few for an exact 0 or 1."""
+    if 0.01 <= probability <= 0.99:
+        return f"{probability:.2f}"
+    return "> 0.99" if probability > 0.5 else "< 0.01"
+
+
+def difference_caption(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
+    """Return what the numbers of a comparison of systems are, in plain sentences."""
+    percent = f"{100 * table.attrs['prob']:.4g}%"
+    crossing = meta["pairs"][0]["crossing"]
+    return (
+        f"Difference of pass@k, target {meta['target']}: {TARGETS[meta['target']]}. lower, upper: "
+        f"{percent} equal-tailed credible interval of each k; *_simultaneous: a band that holds "
+        f"the whole curve with probability {percent}.\n"
+        "Overtaken: pass@k has the opposite order of that at k = 1, target "
+        f"{crossing['target']}; never: not by k = {crossing['most']:,}. Beyond the attempts made "
+        "both curves rest on the family: look at another before believing a crossing there.\n"
+        f"Family {meta['family']}, {_sampled(meta)}.\n"
+        f"bayespassk {meta['version']}, input sha256 {meta['input_sha256'][:16]}."
+    )
 
 
 def write(path: str | os.PathLike[str], text: str) -> None:

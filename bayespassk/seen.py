@@ -69,6 +69,15 @@ class Seen:
 
         return self.mean(lambda rate, k: -np.expm1(-k * rate), ks, expected)
 
+    def fail_at_k(self, ks: NDArray[np.int64]) -> Floats:
+        """Return the mean over problems of (1-p)^k, dims (chain, draw, k): digits of small ones."""
+
+        def expected(parameters: Parameters, c: Floats, f: Floats) -> Floats:
+            moments = self.family.log_moment(parameters, c, f + np.append(0.0, ks))
+            return np.asarray(np.exp(moments[..., 1:] - moments[..., :1]))
+
+        return self.mean(lambda rate, k: np.exp(-k * rate), ks, expected)
+
     def pass_hat_k(self, ks: NDArray[np.int64]) -> Floats:
         """Return the mean over problems of p^k, dims (chain, draw, k)."""
 

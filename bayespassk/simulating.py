@@ -95,4 +95,5 @@ def thin(counts: Counts, attempts: int, *, random_seed: int | None = None) -> Co
         problem=counts.problem,
         attempts=np.full(len(counts), attempts),
         successes=kept,
+        covariates=counts.covariates,
     )

@@ -79,6 +79,28 @@ def log_moment_of_power(alpha, beta, power, scale, a, b) -> mp.mpf:
     return log_integral(log_f)
 
 
+def survival_of_power(alpha, beta, power, scale, above, a, b) -> float:
+    """Return E[p^a (1-p)^b [p > above]] / E[p^a (1-p)^b] for p = scale B^(1/power).
+
+    By the tanh-sinh rule on pieces of x = logit (p / scale) that meet at the threshold.
+    """
+    with mp.workdps(25):
+        alpha, beta, power, scale, above = map(mp.mpf, (alpha, beta, power, scale, above))
+
+        def f(x):
+            log_u = -mp.log1p(mp.exp(-x))
+            log_rest = mp.log(-mp.expm1(power * log_u))
+            q = 1 - scale * mp.exp(log_u) if scale < 1 else 1 / (1 + mp.exp(x))
+            density = alpha * power * log_u + (beta - 1) * log_rest - mp.log1p(mp.exp(x))
+            return mp.exp(density + a * log_u + b * mp.log(q))
+
+        cut = mp.log(above / (scale - above))
+        below = [cut - 400 * (mp.mpf(i) / 60) ** 2 for i in range(60, -1, -1)]
+        beyond = [cut + 200 * (mp.mpf(i) / 60) ** 2 for i in range(61)]
+        lower, upper = mp.quad(f, below), mp.quad(f, beyond)
+        return float(upper / (lower + upper))
+
+
 def log_moment_of_logit_normal(mu, sigma, a, b) -> mp.mpf:
     """Return log E[p^a (1-p)^b] for logit p ~ Normal(mu, sigma)."""
     mu, sigma = mp.mpf(float(mu)), mp.mpf(float(sigma))

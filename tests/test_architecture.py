@@ -16,16 +16,17 @@ PUBLIC = {
     "Beta", "ConvergenceWarning", "Counts", "CountsError", "Diagnostics", "Family", "FitFileError",
     "ForecastWarning", "GeneralizedBeta", "InputError", "Kumaraswamy", "LogitNormal", "LooWarning",
     "Mixture", "OneInflated", "OptionError", "Prior", "PriorDrivenWarning", "SamplingError", "ScaledBeta",
-    "ZeroInflated", "average", "build_model", "calibrate", "check", "compare", "diagnostics", "disagreement",
-    "estimators", "family_from_name", "family_of", "fit", "forecast", "load", "load_example",
+    "ZeroInflated", "average", "build_model", "calibrate", "check", "compare", "crossing_budget", "diagnostics", "difference", "disagreement",
+    "estimators", "family_from_name", "family_of", "fit", "forecast", "forecast_new_system", "load", "load_example",
     "log_likelihood", "loo_pit", "plot_check", "plot_forecast", "plot_loo_pit", "prior_predictive",
     "read_csv", "save", "sensitivity", "simulate", "summarize", "summarize_calibration",
-    "summarize_check", "tail_exponent", "thin",
+    "summarize_check", "summarize_crossing", "summarize_difference", "tail_exponent", "thin",
+    "budget_for", "coverage_at_cost", "pass_hat_k", "probability_impossible", "rank_systems", "share_above", "summarize_budget",
 }  # fmt: skip
 
 
 def layers() -> dict[str, int]:
-    rows = re.findall(r"^\| (\d) \| ((?:`\w+`(?:, )?)+) \|", PAGE.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| ((?:`\w+`(?:, )?)+) \|", PAGE.read_text(), re.MULTILINE)
     return {name: int(layer) for layer, names in rows for name in re.findall(r"`(\w+)`", names)}
 
 

@@ -23,7 +23,9 @@ PROBLEMS = 100
 
 
 def log_of(stopping, attempts, successes):
-    return _Log(np.array(attempts), np.array(successes), stopping, batch_size(stopping))
+    return _Log(
+        np.array(attempts), np.array(successes), stopping, batch_size(stopping), np.arange(0)
+    )
 
 
 def attempt(rng, p, size, cap):

@@ -49,6 +49,50 @@ def test_counts_to_fit_to_forecast(counts, counts_path, tmp_path):
     assert direct["rows"] == found["rows"]
 
 
+def test_systems_are_compared_pair_by_pair(fit_path, tmp_path):
+    done = run("compare-systems", fit_path, "--k", "1,100")
+    assert done.stderr == ""
+    assert "small minus large, the 128 problems that both attempted" in done.stdout
+    assert "large leads at k = 1 with probability > 0.99; if so, small overtakes it" in done.stdout
+    assert "the sampler converged" in done.stdout
+    out = tmp_path / "out.csv"
+    run("compare-systems", fit_path, "--k", "1,100", "--target", "realised", "--format", "csv", "-o", out)  # fmt: skip
+    rows = list(csv.DictReader(io.StringIO(out.read_text())))
+    assert [(row["a"], row["b"], row["k"]) for row in rows] == [
+        ("small", "large", "1"),
+        ("small", "large", "100"),
+    ]
+    done = run("compare-systems", fit_path, "-a", "large", "-b", "small", "--k", 1, "--target", "population", "--prob", 0.5, "--format", "json")  # fmt: skip
+    found = json.loads(done.stdout)
+    want = bp.summarize_difference(bp.difference(bp.load(fit_path), "large", "small", 1, "population"), 0.5)  # fmt: skip
+    assert found["rows"][0]["upper_simultaneous"] == pytest.approx(want["upper_simultaneous"][0])
+    assert found["meta"]["interval"] == {"prob": 0.5, "kind": "eti"}
+    (pair,) = found["meta"]["pairs"]
+    assert pair["crossing"]["rows"][0]["leader"] == "large"
+    assert pair["crossing"]["rows"][0]["upper"] is None  # never
+
+
+@pytest.mark.filterwarnings("ignore::bayespassk.ConvergenceWarning")
+def test_of_several_benchmarks_systems_of_the_same_are_compared(tmp_path):
+    path = tmp_path / "counts.csv"
+    rows = [
+        f'{benchmark},"{system}",{problem},20,{successes}'
+        for benchmark, systems in {
+            "MATH": ["a,1", "b"],
+            "code": ["a,1", "c", "b"],
+            "one": ["d"],
+        }.items()
+        for system in systems
+        for problem, successes in enumerate([0, 3, 18])
+    ]
+    path.write_text("\n".join(["benchmark,system,problem,attempts,successes", *rows]))
+    done = run("compare-systems", path, "--k", 10, "--draws", 200, "--chains", 2, "--format", "csv")
+    found = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [(row["a"], row["b"]) for row in found] == [
+        ("MATH/a,1", "MATH/b"), ("code/a,1", "code/c"), ("code/a,1", "code/b"), ("code/c", "code/b")
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("target", ["benchmark", "population", "realised"])
 def test_formats_and_targets(fit_path, tmp_path, target):
     table = run("forecast", fit_path, "--k", 1000, "--target", target, "--prob", 0.5).stdout
@@ -96,6 +140,8 @@ BAD = {
     "format": (["forecast", "{counts}", "--format", "xml"], "Invalid value for '--format'"),
     "folder": (["fit", "{counts}", "-o", "nowhere/fit.nc"], "the folder must exist"),
     "sampling a saved fit": (["forecast", "{fit}", "--draws", "10"], "--draws has no meaning for a saved fit"),
+    "one system of two": (["compare-systems", "{fit}", "-a", "small"], "-a and -b must be given together"),
+    "no such system": (["compare-systems", "{fit}", "-a", "small", "-b", "none"], "b must be one of the systems of the fit, 'small', 'large'; got 'none'"),
     "no command": (["predict"], "No such command 'predict'"),
     "another netCDF": (["forecast", "{other}"], "not a netCDF file"),
 }  # fmt: skip
@@ -142,6 +188,6 @@ def test_an_interruption_leaves_no_traceback_and_no_file(counts_path, tmp_path, 
 
 def test_version_and_help():
     assert bp.__version__ in run("--version").stdout
-    for command in ("fit", "forecast", "demo"):
+    for command in ("fit", "forecast", "compare-systems", "demo"):
         assert command in run("--help").stdout
         assert "Usage:" in run(command, "--help").stdout

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import bayespassk as bp
@@ -80,3 +82,38 @@ def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
         report.write(path, "new text")
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["out.csv"]
+
+
+def crossing_table(probability_leads, probability_overtaken, median, lower, upper):
+    table = pd.DataFrame(
+        {
+            "leader": ["x", "y"],
+            "overtaken_by": ["y", "x"],
+            "probability_leads": [probability_leads, 1 - probability_leads],
+            "probability_overtaken": [probability_overtaken, 0.0],
+            "median": [median, np.inf],
+            "lower": [lower, np.inf],
+            "upper": [upper, np.inf],
+        }
+    )
+    table.attrs = {"prob": 0.95, "kind": "eti", "target": "benchmark", "most": 10**6}
+    return table
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ((1.0, 0.83, 1234, 300, np.inf), "x leads at k = 1 with probability > 0.99; if so, y overtakes it by k = 1,000,000 with probability 0.83, at about k = 1,230 (95%: 300 to never)."),
+        ((0.98, 0.1, np.inf, 7e4, np.inf), "x leads at k = 1 with probability 0.98; if so, y overtakes it by k = 1,000,000 with probability 0.10 (95%: 70,000 to never)."),
+        ((1.0, 0.0, np.inf, np.inf, np.inf), "x leads at k = 1 with probability > 0.99; if so, y overtakes it by k = 1,000,000 with probability < 0.01."),
+        ((0.2, 0.2, 5, 2, 9), "y leads at k = 1 with probability 0.80; if so, x overtakes it by k = 1,000,000 with probability < 0.01.\nx leads at k = 1 with probability 0.20; if so, y overtakes it by k = 1,000,000 with probability > 0.99, at about k = 5 (95%: 2 to 9)."),
+    ],
+)  # fmt: skip
+def test_who_overtakes_whom_is_said_in_sentences(numbers, text):
+    assert report.as_crossing(crossing_table(*numbers)) == text
+
+
+def test_nobody_overtakes_where_the_curves_are_equal():
+    table = crossing_table(0.0, 0.0, np.nan, np.nan, np.nan)
+    table["probability_leads"] = 0.0
+    assert report.as_crossing(table) == "Neither leads at k = 1: the curves are equal."

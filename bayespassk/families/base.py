@@ -20,6 +20,7 @@ __all__ = [
     "Floats",
     "Parameters",
     "Prior",
+    "declared",
     "draw_prior",
     "log_prior",
     "per_pair",
@@ -47,6 +48,10 @@ class Prior:
         that. Positive.
     kind : {"normal", "logistic"}
         The tails of a logistic are exponential: data far from `loc` overrule it sooner.
+    spread : float, optional
+        With partial pooling, the scale of the half-normal prior of the standard deviation between
+        systems (and of that between benchmarks, and of the effect of a covariate); by default
+        half the standard deviation of this prior.
 
     Examples
     --------
@@ -59,6 +64,7 @@ class Prior:
     loc: float
     scale: float
     kind: Literal["normal", "logistic"] = "normal"
+    spread: float | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.loc) and math.isfinite(self.scale) and self.scale > 0):
@@ -68,6 +74,16 @@ class Prior:
             )
         if self.kind not in ("normal", "logistic"):
             raise OptionError(f"a prior must be 'normal' or 'logistic'; got {self.kind!r}")
+        if self.spread is not None and not (math.isfinite(self.spread) and self.spread > 0):
+            raise OptionError(
+                f"the spread of a prior must be finite and positive; got {self.spread!r}"
+            )
+
+    @property
+    def between(self) -> float:
+        """The scale of the half-normal prior of a spread between systems."""
+        sd = self.scale * (1.0 if self.kind == "normal" else math.pi / math.sqrt(3))
+        return sd / 2 if self.spread is None else self.spread
 
     @classmethod
     def from_median(cls, median: float, *, factor: float) -> "Prior":
@@ -190,6 +206,27 @@ class Family(ABC):
         """
 
     @abstractmethod
+    def survival(
+        self, parameters: Parameters, above: ArrayLike, a: ArrayLike = 0.0, b: ArrayLike = 0.0
+    ) -> Floats:
+        """Return the probability that p lies above `above`, of a problem seen with (a, b).
+
+        E[p^a (1-p)^b [p > above]] / E[p^a (1-p)^b]; without a and b that of a new problem.
+
+        Parameters
+        ----------
+        parameters : mapping of str to array, dims (...)
+            Natural parameters, arrays of one shape.
+        above, a, b : array, of a common shape after broadcasting
+            Thresholds, 0 to 1; successes and failures.
+
+        Returns
+        -------
+        array
+            Of the shape of the parameters followed by that of the others: each with each.
+        """
+
+    @abstractmethod
     def constants(
         self, a: Floats, b: Floats, parameters: Parameters | None = None
     ) -> dict[str, NDArray[Any]]:
@@ -263,6 +300,18 @@ def per_pair(parameters: Parameters, system: Any) -> dict[str, Any]:
     """Return parameters that broadcast against pairs; see :meth:`Family.log_moments`."""
     at = (..., None) if system is None else system
     return {name: p[at] for name, p in parameters.items()}
+
+
+def declared(family: Family) -> dict[str, Prior]:
+    """Return the prior of each free parameter, in the order in which they are declared."""
+    found: dict[str, Prior] = {}
+
+    def declare(name: str, prior: Prior, _loc: Any = None) -> Any:
+        found[name] = prior
+        return np.float64(prior.loc)
+
+    family.prior(declare)
+    return found
 
 
 def draw_prior(

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special as sp
 
 from bayespassk.cells import Cells
 from bayespassk.families.base import Declare, Family, Floats, Parameters, Prior, per_pair
@@ -79,6 +80,15 @@ class Beta(Family):
         x, y = (np.asarray(parameters[name]) for name in ("a", "b"))
         pairs = (...,) + (None,) * a.ndim
         return np.asarray(NUMPY.log_beta_ratio(x[pairs], y[pairs], a, b))
+
+    def survival(
+        self, parameters: Parameters, above: ArrayLike, a: ArrayLike = 0.0, b: ArrayLike = 0.0
+    ) -> Floats:
+        """Return one minus the distribution function of Beta(a' + a, b' + b)."""
+        above, a, b = np.broadcast_arrays(*(np.asarray(one, float) for one in (above, a, b)))
+        pairs = (...,) + (None,) * a.ndim
+        x, y = (np.asarray(parameters[name])[pairs] for name in ("a", "b"))
+        return np.asarray(sp.betaincc(x + a, y + b, above))
 
     def constants(
         self, a: Floats, b: Floats, parameters: Parameters | None = None

@@ -72,6 +72,17 @@ class _Inflated(ByCell):
         inner = self.base.log_moment(self._rest(parameters), a, b)
         return np.asarray(_inflate(share, inner, self._at(a, b), NUMPY))
 
+    def survival(
+        self, parameters: Parameters, above: ArrayLike, a: ArrayLike = 0.0, b: ArrayLike = 0.0
+    ) -> Floats:
+        """Return that of the family inflated and of the others, by what the counts say of each."""
+        above, a, b = np.broadcast_arrays(*(np.asarray(one, float) for one in (above, a, b)))
+        rest = self._rest(parameters)
+        share = np.asarray(parameters[self.share])[(...,) + (None,) * a.ndim]
+        inflated = _given_counts(share, self.base.log_moment(rest, a, b), self._at(a, b))
+        inner = self.base.survival(rest, above, a, b)
+        return np.asarray(inner + inflated * ((self._inflation()[1] > above) - inner))
+
     def constants(
         self, a: Floats, b: Floats, parameters: Parameters | None = None
     ) -> dict[str, NDArray[Any]]:
@@ -112,13 +123,16 @@ class _Inflated(ByCell):
         p = self.base.draw_seen(rest, rng, successes, failures)
         inner = log_moment_of_problems(self.base, rest, successes, failures)
         share = np.asarray(parameters[self.share])[:, None]
-        inflated = sp.expit(np.log(share) - np.log1p(-share) - inner) * self._at(
-            successes, failures
-        )
+        inflated = _given_counts(share, inner, self._at(successes, failures))
         return np.where(rng.random(p.shape) < inflated, self._inflation()[1], p)
 
     def _rest(self, parameters: Parameters) -> dict[str, Any]:
         return {name: value for name, value in parameters.items() if name != self.share}
+
+
+def _given_counts(share: Any, inner: Any, at: Any) -> Any:
+    """Return how probable it is that a problem of given counts is an inflated one."""
+    return sp.expit(np.log(share) - np.log1p(-share) - inner) * at
 
 
 def _inflate(share: Any, inner: Any, at: Any, xp: Special) -> Any:

@@ -141,6 +141,18 @@ class Mixture(ByCell):
             )
         )
 
+    def survival(
+        self, parameters: Parameters, above: ArrayLike, a: ArrayLike = 0.0, b: ArrayLike = 0.0
+    ) -> Floats:
+        """Return those of the components, weighted by what the counts say of each."""
+        above, a, b = np.broadcast_arrays(*(np.asarray(one, float) for one in (above, a, b)))
+        pairs = (...,) + (None,) * a.ndim
+        each, log_shares = [], []
+        for part, own, weight in self._split(parameters):
+            each.append(part.survival(own, above, a, b))
+            log_shares.append(np.log(weight)[pairs] + part.log_moment(own, a, b))
+        return np.asarray((sp.softmax(log_shares, axis=0) * each).sum(0))
+
     def constants(
         self, a: Floats, b: Floats, parameters: Parameters | None = None
     ) -> dict[str, NDArray[Any]]:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special as sp
 
 from bayespassk.families.base import ByCell, Floats, Parameters, draw_prior
 from bayespassk.special import NUMPY, Special
@@ -90,22 +91,36 @@ class Quadrature(ByCell):
 
     @abstractmethod
     def pieces(
-        self, parameters: Parameters, constants: Mapping[str, Any], xp: Special
+        self,
+        parameters: Parameters,
+        constants: Mapping[str, Any],
+        xp: Special,
+        log_above: float = -np.inf,
     ) -> list[Piece]:
-        """Return all nodes, with their weights given the parameters, dims (...)."""
+        """Return all nodes, with their weights given the parameters, dims (...).
+
+        Those with log p up to `log_above`, which is one of the cuts of `constants`, weigh nothing.
+        """
 
     @abstractmethod
     def panels(self, a: Floats, b: Floats, parameters: Parameters) -> Floats:
         """Return the edges of panels that serve the pairs (a, b) at these parameters."""
 
     def constants(
-        self, a: Floats, b: Floats, parameters: Parameters | None = None
+        self,
+        a: Floats,
+        b: Floats,
+        parameters: Parameters | None = None,
+        cuts: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
-        """Return the nodes for the pairs (a, b), and p^a (1-p)^b at them."""
+        """Return the nodes for the pairs (a, b), and p^a (1-p)^b at them.
+
+        No panel reaches across any of `cuts`, which are values of logit p.
+        """
         a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
         parameters = prior_parameters(self) if parameters is None else parameters
         edges = self.panels(a, b, representatives(parameters))
-        x, log_weight = _nodes(edges)
+        x, log_weight = _nodes(np.union1d(edges, cuts))
         log_p, log_q = NUMPY.log_sigmoid(x), NUMPY.log_sigmoid(-x)
         top = log_peak(a, b)
         return {
@@ -121,7 +136,13 @@ class Quadrature(ByCell):
             "kernel_top": top,
         }
 
-    def fixed(self, parameters: Parameters, constants: Mapping[str, Any], xp: Special) -> Piece:
+    def fixed(
+        self,
+        parameters: Parameters,
+        constants: Mapping[str, Any],
+        xp: Special,
+        log_above: float = -np.inf,
+    ) -> Piece:
         """Return the nodes on the panels. The first and the last stand for the tails beyond."""
         each = {name: p[..., None] for name, p in parameters.items()}
         left, right = self.end_rates(each)
@@ -132,6 +153,8 @@ class Quadrature(ByCell):
             - constants["left_end"] * xp.log(left)
             - constants["right_end"] * xp.log(right)
         )
+        if log_above > -np.inf:
+            log_weights = xp.where(log_p > log_above, log_weights, np.float64(-1e30))
         return Piece(log_p, log_q, log_weights, constants["kernel"])
 
     def log_moments(
@@ -179,14 +202,47 @@ class Quadrature(ByCell):
                 log_moments[small, i] = np.log1p(-complement[small])
         floor = _top(pieces, NUMPY)[:, None] + constants["kernel_top"] - 600
         for draw, i in zip(*np.nonzero(log_moments < floor), strict=True):
-            logs = [
-                piece.log_weights[draw]
-                + a[i] * (piece.log_p if piece.log_p.ndim == 1 else piece.log_p[draw])
-                + b[i] * (piece.log_q if piece.log_q.ndim == 1 else piece.log_q[draw])
-                for piece in pieces
-            ]
-            log_moments[draw, i] = np.logaddexp.reduce(np.concatenate(logs))
+            log_moments[draw, i] = _sum_in_logs(pieces, draw, a[i], b[i])
         return log_moments
+
+    def survival(
+        self, parameters: Parameters, above: ArrayLike, a: ArrayLike = 0.0, b: ArrayLike = 0.0
+    ) -> Floats:
+        """Return the integral above a threshold over the whole; see :meth:`Family.survival`.
+
+        Panels end at the thresholds, so that either side is integrated as well as the whole: to
+        about 1e-10 of it.
+        """
+        above, a, b = np.broadcast_arrays(*(np.asarray(one, float) for one in (above, a, b)))
+        shape = np.broadcast_shapes(*(np.shape(p) for p in parameters.values()))
+        flat = {n: np.broadcast_to(p, shape).ravel() for n, p in parameters.items()}
+        inside = np.unique(above[(above > 0) & (above < 1)])
+        constants = self.constants(a.ravel(), b.ravel(), flat, sp.logit(inside))
+        draws = len(next(iter(flat.values())))
+        values = np.tile((above.ravel() <= 0).astype(float), (draws, 1))
+        for threshold in inside:
+            own = np.flatnonzero(above.ravel() == threshold)
+            mine = constants | {n: constants[n][own] for n in ("a", "b", "kernel", "kernel_top")}
+            parts = _parts(flat, mine["kernel"].size)
+            log_above = float(np.log(threshold))
+            values[:, own] = np.concatenate([self._above(one, mine, log_above) for one in parts])
+        return values.reshape(shape + a.shape)
+
+    def _above(
+        self, parameters: Parameters, constants: Mapping[str, Any], log_above: float
+    ) -> Floats:
+        """Return the share above one threshold, dims (draw, pair)."""
+        pieces = self.pieces(parameters, constants, NUMPY)
+        upper = self.pieces(parameters, constants, NUMPY, log_above)
+        top = _top(pieces, NUMPY)
+        whole, _ = _sums(pieces, constants, NUMPY, None, top)
+        share = np.asarray(_sums(upper, constants, NUMPY, None, top)[0] / whole)
+        for draw, i in zip(*np.nonzero(whole < 1e-260), strict=True):
+            pair = constants["a"][i], constants["b"][i]
+            share[draw, i] = np.exp(
+                _sum_in_logs(upper, draw, *pair) - _sum_in_logs(pieces, draw, *pair)
+            )
+        return share.clip(0.0, 1.0)
 
     def draw_seen(
         self,
@@ -238,10 +294,14 @@ class Smooth(Quadrature):
     """A family whose density is smooth on the whole logit axis."""
 
     def pieces(
-        self, parameters: Parameters, constants: Mapping[str, Any], xp: Special
+        self,
+        parameters: Parameters,
+        constants: Mapping[str, Any],
+        xp: Special,
+        log_above: float = -np.inf,
     ) -> list[Piece]:
         """Return the fixed nodes."""
-        return [self.fixed(parameters, constants, xp)]
+        return [self.fixed(parameters, constants, xp, log_above)]
 
     def panels(self, a: Floats, b: Floats, parameters: Parameters) -> Floats:
         """Return panels on which density times p^a (1-p)^b is integrated well."""
@@ -266,7 +326,16 @@ def _log_mean(
     pieces: list[Piece], constants: Mapping[str, Any], xp: Special, system: Any = None
 ) -> Any:
     """Return the log of the weighted mean over nodes; see :meth:`Quadrature.log_moments`."""
-    top = _top(pieces, xp)
+    total, mass = _sums(pieces, constants, xp, system, _top(pieces, xp))
+    log_mass = xp.log(mass)
+    log_mass = log_mass[..., None] if system is None else log_mass[system]
+    return xp.log(total) - log_mass + constants["kernel_top"]
+
+
+def _sums(
+    pieces: list[Piece], constants: Mapping[str, Any], xp: Special, system: Any, top: Any
+) -> tuple[Any, Any]:
+    """Return the sums of weight times kernel, and of the weights, both over exp(top)."""
     total: Any = TINY
     mass: Any = 0.0
     for piece in pieces:
@@ -278,9 +347,18 @@ def _log_mean(
             kernel = kernel_at(piece, constants, xp, system)
             each = weights[..., None, :] if system is None else weights[system]
             total = total + (each * kernel).sum(-1)
-    log_mass = xp.log(mass)
-    log_mass = log_mass[..., None] if system is None else log_mass[system]
-    return xp.log(total) - log_mass + constants["kernel_top"]
+    return total, mass
+
+
+def _sum_in_logs(pieces: list[Piece], draw: int, a: float, b: float) -> float:
+    """Return the log of the sum of weight times p^a (1-p)^b at one draw, however small."""
+    logs = [
+        piece.log_weights[draw]
+        + a * (piece.log_p if piece.log_p.ndim == 1 else piece.log_p[draw])
+        + b * (piece.log_q if piece.log_q.ndim == 1 else piece.log_q[draw])
+        for piece in pieces
+    ]
+    return float(np.logaddexp.reduce(np.concatenate(logs)))
 
 
 def _top(pieces: list[Piece], xp: Special) -> Any:

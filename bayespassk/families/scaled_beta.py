@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bayespassk.families.base import Declare, Floats, Parameters, Prior
 from bayespassk.families.quadrature import (
@@ -109,21 +109,28 @@ class ScaledBeta(Quadrature):
         return adaptive_panels(a, b, log_density, np.arange(-16.5, 39.0, 1.5))
 
     def constants(
-        self, a: Floats, b: Floats, parameters: Parameters | None = None
+        self,
+        a: Floats,
+        b: Floats,
+        parameters: Parameters | None = None,
+        cuts: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the constants of every quadrature, and the nodes that move with s."""
         parameters = prior_parameters(self) if parameters is None else parameters
         few = representatives(parameters)
-        constants = super().constants(a, b, few)
+        constants = super().constants(a, b, few, cuts)
+        starts = [-np.inf, *NUMPY.log_sigmoid(np.asarray(cuts, dtype=float))]
 
         def log_integrands(offset: Floats) -> Floats:
             no_weight = np.zeros(len(offset) + 1)
             nodes = {"near": np.append(offset, NEAR_END[-1]), "near_log_weight": no_weight}
-            piece = self.pieces(few, constants | nodes, NUMPY)[1]
-            log_kernel = constants["a"][:, None] * piece.log_p[:, None]
-            log_kernel = log_kernel + constants["b"][:, None] * piece.log_q[:, None]
-            values = piece.log_weights[:, None] + log_kernel
-            return np.asarray(values[..., :-1].reshape(-1, len(offset)))
+            values = []
+            for start in starts:
+                piece = self.pieces(few, constants | nodes, NUMPY, start)[1]
+                log_kernel = constants["a"][:, None] * piece.log_p[:, None]
+                log_kernel = log_kernel + constants["b"][:, None] * piece.log_q[:, None]
+                values.append(piece.log_weights[:, None] + log_kernel)
+            return np.stack(values)[..., :-1].reshape(-1, len(offset))
 
         edges = refine(log_integrands, NEAR_END)
         x, weight = panel_nodes(edges[:-1], edges[1:])
@@ -132,7 +139,11 @@ class ScaledBeta(Quadrature):
         return constants
 
     def pieces(
-        self, parameters: Parameters, constants: Mapping[str, Any], xp: Special
+        self,
+        parameters: Parameters,
+        constants: Mapping[str, Any],
+        xp: Special,
+        log_above: float = -np.inf,
     ) -> list[Piece]:
         """Return the fixed nodes below the panel next to that of s, and nodes from there to s."""
         log_s = xp.log(parameters["s"])
@@ -140,13 +151,15 @@ class ScaledBeta(Quadrature):
         edges = constants["edges"]
         above = (edges <= (log_s - log_rest)[..., None]).sum(-1)
         join = edges[xp.maximum(above - 2, 0)]
-        fixed = self.fixed(parameters, constants, xp)
+        fixed = self.fixed(parameters, constants, xp, log_above)
         below = constants["log_p"] < xp.log_sigmoid(join)[..., None]
         kept = xp.where(below, fixed.log_weights, np.float64(-1e30))
-        return [
-            Piece(fixed.log_p, fixed.log_q, kept, fixed.kernel),
-            _near_end(parameters, constants, xp.log_sigmoid(join) - log_s, log_s, log_rest, xp),
-        ]
+        start = xp.log_sigmoid(join) - log_s
+        if log_above == -np.inf:
+            near = _near_end(parameters, constants, start, log_s, log_rest, xp)
+        else:
+            near = _near_end_above(log_above, parameters, constants, start, log_s, log_rest)
+        return [Piece(fixed.log_p, fixed.log_q, kept, fixed.kernel), near]
 
     def draw(self, parameters: Parameters, rng: np.random.Generator) -> Floats:
         """Draw s B."""
@@ -182,3 +195,18 @@ def _near_end(
     ) - xp.log_beta(a, b)
     log_s, log_rest = log_s[..., None], log_rest[..., None]
     return Piece(log_s + log_b, xp.logaddexp(log_rest, log_s + log_1mb), log_weights)
+
+
+def _near_end_above(
+    log_above: float,
+    parameters: Parameters,
+    constants: Mapping[str, Any],
+    log_start: Floats,
+    log_s: Floats,
+    log_rest: Floats,
+) -> Piece:
+    """Return the same from a threshold on, where that is nearer to s; none where it is beyond s."""
+    start = np.maximum(log_start, log_above - log_s)
+    inside = start < 0
+    near = _near_end(parameters, constants, np.where(inside, start, -1.0), log_s, log_rest, NUMPY)
+    return Piece(near.log_p, near.log_q, np.where(inside[..., None], near.log_weights, -1e30))

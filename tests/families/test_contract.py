@@ -170,6 +170,68 @@ def test_draws_agree_with_moments(case, counts):
             assert abs(values.mean() - mean) < limit * sd + 1e-12
 
 
+ABOVE = np.array([0.0, 1e-12, 1e-9, 1e-4, 0.01, 0.3, 0.7, 0.99, 1 - 1e-9, 1.0])
+
+
+def effective(weights):
+    """How many equal weights are as good."""
+    return weights.sum() ** 2 / max((weights**2).sum(), 1e-300)
+
+
+def test_survival_agrees_with_draws(case):
+    """The share of draws above, and of draws weighted by p^a (1-p)^b, within their own errors."""
+    draws = 50_000
+    shape = {name: np.full(draws, value) for name, value in case.parameters.items()}
+    p = case.family.draw(shape, np.random.default_rng(21))
+    limit = stats.norm.isf(FALSE_ALARM / len(ABOVE) / 2)
+    for a, b in ((0, 0), (0, 3), (2, 1)):
+        weight = p**a * (1 - p) ** b
+        share = weight / weight.mean()
+        survival = case.family.survival(case.parameters, ABOVE, a, b)
+        for above, want in zip(ABOVE, survival, strict=True):
+            inside = p > above
+            if min(effective(share[inside]), effective(share[~inside])) > 100:  # near normal
+                error = np.sqrt((share**2 * (inside - want) ** 2).mean() / draws)
+                assert abs((share * inside).mean() - want) < limit * error + 1e-12
+
+
+@pytest.mark.parametrize("counts", [(0, 100), (3, 20), (7, 0), (400, 600), (1, 10**6)])
+def test_survival_is_that_after_one_more_attempt_on_average(case, counts):
+    """S(a, b) M(a, b) = S(a + 1, b) M(a + 1, b) + S(a, b + 1) M(a, b + 1), at every threshold."""
+    a, b = map(float, counts)
+    above = np.unique(
+        np.append(ABOVE, (a + 0.5) / (a + b + 1) * np.array([0.9, 1.0, 1.1]).clip(0, 1))
+    )
+    above = above[above <= 1]
+    whole = log_moment(case, a, b)
+    won, lost = np.exp([log_moment(case, a + 1, b) - whole, log_moment(case, a, b + 1) - whole])
+    survival, parameters = case.family.survival, case.parameters
+    split = won * survival(parameters, above, a + 1, b) + lost * survival(
+        parameters, above, a, b + 1
+    )
+    got = survival(parameters, above, a, b)
+    np.testing.assert_allclose(got, split, atol=1e-8)
+    assert (np.diff(got) <= 1e-9).all()
+    assert ((got >= 0) & (got <= 1)).all()
+    assert got[-1] == 0
+
+
+def test_survival_is_each_with_each():
+    """Every draw of the parameters with every threshold and every pair of counts."""
+    c, f = np.array([[0.0], [3.0]]), np.array([[10.0], [2.0]])
+    for family in ONE_OF_EACH:
+        natural = family.natural(draw_prior(family, np.random.default_rng(2), (2, 3)))
+        got = family.survival(natural, ABOVE[2:6], c, f)
+        assert got.shape == (2, 3, 2, 4), family
+        one = {name: np.asarray(value)[1, 2] for name, value in natural.items()}
+        np.testing.assert_allclose(
+            got[1, 2, 1, 3],
+            family.survival(one, ABOVE[5], 3.0, 2.0),
+            atol=1e-8,
+            err_msg=str(family),
+        )
+
+
 def test_seen_problems_are_drawn_each_from_its_own_posterior():
     """Draws, dims (draw, problem), with equal counts among the problems."""
     c, f = np.array([0, 3, 0, 50]), np.array([100, 97, 100, 0])

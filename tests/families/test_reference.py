@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import special, stats
 
 from bayespassk import (
     Beta,
@@ -12,7 +13,12 @@ from bayespassk import (
     ScaledBeta,
     ZeroInflated,
 )
-from oracles import log_beta_moment, log_moment_of_logit_normal, log_moment_of_power
+from oracles import (
+    log_beta_moment,
+    log_moment_of_logit_normal,
+    log_moment_of_power,
+    survival_of_power,
+)
 
 COUNTS = [(0, 0), (0, 100), (3, 97), (50, 50), (5000, 5000), (1, 2_999_999), (100, 0), (0, 10**6)]
 KS = [0, 1, 1000, 10**6, 10**9, 10**12]
@@ -104,3 +110,53 @@ def test_beta(a, b, k):
         want = log_beta_moment(a, b, c, n - c + k)
         got = float(Beta().log_moment({"a": a, "b": b}, float(c), float(n - c + k)))
         assert abs(got - want) <= 1e-9 + 16 * np.spacing(abs(float(want))), (c, n)
+
+
+ABOVE = np.array([1e-300, 1e-12, 1e-9, 1e-6, 1e-3, 0.1, 0.3, 0.5, 0.9, 0.999, 1 - 1e-9])
+
+
+def as_floats(**parameters):
+    return {name: np.float64(value) for name, value in parameters.items()}
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [(0.01, 0.3), (0.3, 5.0), (5.0, 50.0), (0.2, 1e5), (1.0, 0.02)]
+)
+def test_survival_of_a_new_problem_has_a_closed_form(a, b):
+    """Which quadratures do not use: absolute to 1e-9, in either tail."""
+    beta, log_p = stats.beta(a, b), np.log(ABOVE)
+    got = Beta().survival(as_floats(a=a, b=b), ABOVE)
+    np.testing.assert_allclose(got, beta.sf(ABOVE), rtol=1e-9, atol=1e-300)
+    want = np.exp(b * np.log(-np.expm1(a * log_p)))
+    got = Kumaraswamy().survival(as_floats(a=a, b=b), ABOVE)
+    np.testing.assert_allclose(got, want, atol=1e-9)
+    for g in (0.1, 1.0, 3.0):
+        rest = -np.expm1(g * log_p)
+        want = np.where(rest < 0.5, special.betainc(b, a, rest), beta.sf(ABOVE**g))
+        got = GeneralizedBeta().survival(as_floats(a=a, b=b, g=g), ABOVE)
+        np.testing.assert_allclose(got, want, atol=1e-9)
+    for s in (0.01, 0.3, 0.95, 1.0):
+        above = np.append(ABOVE, s * np.array([0.5, 0.9, 0.9999, 1 - 1e-7]))
+        got = ScaledBeta().survival(as_floats(a=a, b=b, s=s), above)
+        np.testing.assert_allclose(got, beta.sf(np.minimum(above / s, 1.0)), atol=1e-9)
+
+
+@pytest.mark.parametrize(("median", "sigma"), [(-3.0, 5.0), (0.0, 1.0), (5.0, 0.3), (-12.0, 2.0)])
+def test_survival_of_the_logit_normal(median, sigma):
+    got = LogitNormal().survival(as_floats(logit_median=median, sigma=sigma), ABOVE)
+    want = special.ndtr((median - special.logit(ABOVE)) / sigma)
+    np.testing.assert_allclose(got, want, atol=1e-9)
+
+
+@pytest.mark.parametrize(("c", "f"), [(0, 100), (3, 97), (50, 50), (100, 0)])
+def test_survival_of_a_problem_seen(c, f):
+    """Near where its posterior lies, and far below; near the end of a scaled beta too."""
+    a, b = 0.3, 2.0
+    for above in (1e-9, 1e-4, 0.02, 0.28, 0.2999):
+        pair = above, float(c), float(f)
+        got = Beta().survival(as_floats(a=a, b=b), *pair)
+        np.testing.assert_allclose(got, stats.beta(a + c, b + f).sf(above), atol=1e-12)
+        got = Kumaraswamy().survival(as_floats(a=a, b=b), *pair)
+        np.testing.assert_allclose(got, survival_of_power(1, b, a, 1, *pair), atol=1e-9)
+        got = ScaledBeta().survival(as_floats(a=a, b=b, s=0.3), *pair)
+        np.testing.assert_allclose(got, survival_of_power(a, b, 1, 0.3, *pair), atol=1e-9)
