@@ -102,12 +102,13 @@ def design_of(counts: Counts, covariates: str | Iterable[str]) -> Design:
     matrix, _ = _matrix(formula, _frame(counts.covariates, names))
     values = matrix.to_numpy(dtype=float)
     mean, sd = values.mean(0), values.std(0)
-    for name, spread, most in zip(matrix.columns, sd, np.abs(values).max(0), strict=True):
-        if not spread > 1e-12 * most:
-            raise OptionError(
-                f"a covariate must differ between rows: {name!r} is the same for all, so that its "
-                "effect cannot be known. Leave it out"
-            )
+    same = [str(name) for name in names if len(set(counts.covariates[name].tolist())) == 1]
+    same += matrix.columns[~(sd > 1e-12 * np.abs(values).max(0))].tolist()
+    if same:
+        raise OptionError(
+            f"a covariate must differ between rows: {same[0]!r} is the same for all, so that its "
+            "effect cannot be known. Leave it out"
+        )
     values = (values - mean) / sd
     for i, name in enumerate(matrix.columns):
         if np.linalg.matrix_rank(values[:, : i + 1]) <= i:

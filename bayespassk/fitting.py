@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -15,13 +15,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayespassk.cells import Cells, distinct
+from bayespassk.cells import Cells
 from bayespassk.counts import Counts
-from bayespassk.design import Design, design_of
 from bayespassk.errors import FitFileError, OptionError, PriorDrivenWarning, SamplingError
 from bayespassk.families import Beta, Family, family_from_spec
-from bayespassk.families.base import Prior, declared, draw_prior, log_prior
-from bayespassk.hierarchy import Centring, Hierarchy, Pooling, draw_hierarchy, pooled
+from bayespassk.families.base import declared, log_prior
+from bayespassk.hierarchy import Hierarchy, Pooling
+from bayespassk.modelling import DATA, Setup, centring_of, model_of, quiet_import
 from bayespassk.posterior import (
     MAX_PARETO_K,
     MAX_RHAT,
@@ -31,7 +31,6 @@ from bayespassk.posterior import (
     cell_log_moments,
     system_seed,
 )
-from bayespassk.special import graph
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -43,9 +42,6 @@ type Draws = dict[str, NDArray[np.float64]]
 
 ADVI_STEPS = 10_000
 ADVI_LEARNING_RATE = 0.02
-
-DATA = "data_"
-"""Before the names of arrays in the model, which must differ from those of parameters."""
 
 FUSION = "fuse_indexed_into_elemwise"
 """A rewrite of PyTensor 3.3 that cannot compile ADVI of one system's quadrature."""
@@ -84,8 +80,8 @@ def build_model(
         the constants log C(n, c).
     """
     family = Beta() if family is None else family
-    setup = _Setup.of(counts, family, pooling, covariates)
-    return _model(family, setup.hierarchy, setup.data(), counts.systems)
+    setup = Setup.of(counts, family, pooling, covariates)
+    return model_of(family, setup.hierarchy, setup.data(), counts.systems)
 
 
 def fit(
@@ -124,7 +120,7 @@ def fit(
         Names of covariates of `counts`, or a formula such as "level + log(size)", which the
         parameters depend on: additively, on the scale that their names say (log a, logit of the
         mean). Those that differ between systems only need pooling="partial".
-    draws, tune : int, default 1000 and 1000, more for families that mix more slowly
+    draws, tune : int, default 1000 and 1000, more for families that mix more slowly and for pooling
         Draws kept, and draws spent on tuning the sampler, a chain. ADVI has no use for `tune`.
     chains : int
         Independent chains.
@@ -170,10 +166,12 @@ def fit(
     family = Beta() if family is None else family
     if target_accept is None:
         target_accept = _target_accept(counts, family, pooling)
+    if draws is None and pooling != "none" and isinstance(family, Family):
+        draws = family.draws * 3 // 2  # spreads mix more slowly than parameters
     size = _size(family, draws, tune, chains, target_accept)
     _check_options(counts, family, method, pooling, size)
     seed = secrets.randbits(31) if random_seed is None else int(random_seed)
-    setup = _Setup.of(counts, family, pooling, covariates)
+    setup = Setup.of(counts, family, pooling, covariates)
     _warn_if_prior_driven(counts)
     if method == "nuts":
         sample = _nuts_each if pooling == "none" else _nuts_jointly
@@ -288,206 +286,6 @@ def _warn_if_prior_driven(counts: Counts) -> None:
             )
 
 
-# The model -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Setup:
-    """What is fitted: problems in groups that share parameters, and how systems hang together.
-
-    Attributes
-    ----------
-    cells : Cells
-        The distinct counts; their `system` is the group.
-    group_system : array of int, dims (group,)
-    problem_design : array, dims (group, column)
-    system_design : array, dims (system, column)
-    """
-
-    counts: Counts
-    family: Family
-    hierarchy: Hierarchy
-    design: Design | None
-    cells: Cells
-    group_system: NDArray[np.int64]
-    problem_design: NDArray[np.float64]
-    system_design: NDArray[np.float64]
-
-    @classmethod
-    def of(
-        cls,
-        counts: Counts,
-        family: Family,
-        pooling: Pooling,
-        covariates: str | Iterable[str] | None,
-    ) -> "_Setup":
-        """Group the problems of `counts`."""
-        system = counts.system_index
-        design = None if covariates is None else design_of(counts, covariates)
-        values = np.zeros((len(counts), 0)) if design is None else design.values
-        varies = np.zeros(0, dtype=bool) if design is None else design.varies
-        names = np.array(() if design is None else design.columns, dtype=object)
-        if pooling == "none" and not varies.all():
-            raise OptionError(
-                f"the covariate {names[~varies][0]!r} is the same for all problems of a system, so "
-                "that without pooling its effect cannot be known: use pooling='partial'"
-            )
-        keys = np.column_stack([system, values[:, varies]])
-        groups, group = np.unique(keys, axis=0, return_inverse=True)
-        first = np.array([np.argmax(system == i) for i in range(len(counts.systems))])
-        return cls(
-            counts,
-            family,
-            _hierarchy(counts, pooling, names[~varies], names[varies]),
-            design,
-            distinct(group.ravel(), counts.successes, counts.attempts - counts.successes),
-            groups[:, 0].astype(np.int64),
-            groups[:, 1:],
-            values[first][:, ~varies],
-        )
-
-    def of_system(self, system: int) -> "_Setup":
-        """Return one system by itself."""
-        groups = np.flatnonzero(self.group_system == system)
-        mine = np.isin(self.cells.system, groups)
-        cells = Cells(
-            np.searchsorted(groups, self.cells.system[mine]),
-            self.cells.successes[mine],
-            self.cells.failures[mine],
-            self.cells.problems[mine],
-            self.cells.inverse[:0],
-        )
-        return replace(
-            self,
-            hierarchy=replace(self.hierarchy, systems=1),
-            cells=cells,
-            group_system=np.zeros(len(groups), dtype=np.int64),
-            problem_design=self.problem_design[groups],
-        )
-
-    def data(self, centring: Mapping[str, Centring] | None = None) -> dict[str, NDArray[Any]]:
-        """Return all arrays of the model."""
-        data = self.family.likelihood_data(self.cells)
-        if self.hierarchy.problem_columns:
-            data |= {"group_system": self.group_system, "problem_design": self.problem_design}
-        if self.hierarchy.system_columns:
-            data["system_design"] = self.system_design
-        if self.hierarchy.pooling != "none":
-            if centring is None:
-                centring = _not_centred(self)
-            for name, one in centring.items():
-                data |= {f"location_{name}": one.location, f"share_{name}": one.share}
-        return data
-
-    def draw_prior(
-        self, rng: np.random.Generator, shape: tuple[int, int]
-    ) -> dict[str, NDArray[np.float64]]:
-        """Return draws from the prior of all that is in a posterior, dims (chain, draw, last)."""
-        systems, columns = self.hierarchy.systems, len(self.hierarchy.problem_columns)
-        if self.hierarchy.pooling == "none":
-            drawn = draw_prior(self.family, rng, (*shape, systems))
-            size: tuple[int, ...] = (*shape, systems, columns)
-        else:
-            drawn = draw_hierarchy(self.family, self.hierarchy, rng, shape, self.system_design)
-            size = (*shape, columns)
-        if columns:
-            for name, prior in declared(self.family).items():
-                drawn[f"problem_effect_{name}"] = prior.between * rng.standard_normal(size)
-        return drawn
-
-
-def _hierarchy(
-    counts: Counts, pooling: Pooling, system_columns: Iterable[str], problem_columns: Iterable[str]
-) -> Hierarchy:
-    names = tuple(dict.fromkeys(counts.benchmarks))
-    nested = pooling != "none" and 1 < len(names) < len(counts.systems)
-    return Hierarchy(
-        pooling,
-        len(counts.systems),
-        names if nested else (),
-        tuple(names.index(name) for name in counts.benchmarks) if nested else (),
-        tuple(system_columns),
-        tuple(problem_columns),
-    )
-
-
-def _model(
-    family: Family, hierarchy: Hierarchy, data: Mapping[str, NDArray[Any]], systems: tuple[str, ...]
-) -> "pm.Model":
-    with _quiet_import():
-        import pymc as pm
-    import pytensor.tensor as pt
-
-    kinds = {"normal": pm.Normal, "logistic": pm.Logistic}
-    dims = {
-        "": None,
-        "system": "system",
-        "benchmark": "benchmark",
-        "system_column": "system_column",
-    }
-
-    def number(value: Any) -> Any:
-        # A Python float may become a float32 constant in a graph: hand over float64.
-        return pt.as_tensor_variable(np.float64(value)) if isinstance(value, float) else value
-
-    def own(name: str, prior: Prior, loc: Any = None) -> Any:
-        loc = number(prior.loc if loc is None else loc)
-        return kinds[prior.kind](name, loc, np.float64(prior.scale), dims="system")
-
-    def variable(name: str, kind: str, loc: Any, scale: Any, dim: str) -> Any:
-        if kind == "half-normal":
-            return pm.HalfNormal(name, np.float64(scale))
-        return kinds[kind](name, number(loc), number(scale), dims=dims[dim])
-
-    free_of = declared(family)
-    coords = {
-        "system": list(systems),
-        "benchmark": list(hierarchy.benchmarks),
-        "system_column": list(hierarchy.system_columns),
-        "problem_column": list(hierarchy.problem_columns),
-    }
-    with pm.Model(coords=coords) as model:
-        shared = {name: pm.Data(f"{DATA}{name}", values) for name, values in data.items()}
-        if hierarchy.pooling == "none":
-            free = family.prior(own, graph())
-        else:
-            centring = {
-                name.removeprefix("location_"): Centring(
-                    value, shared[f"share_{name.removeprefix('location_')}"]
-                )
-                for name, value in shared.items()
-                if name.startswith("location_")
-            }
-            design = shared.get("system_design")
-            found = pooled(family, variable, hierarchy, graph(), design, centring)
-            for name, value in found.items():
-                pm.Deterministic(name, value, dims="system" if name in free_of else "benchmark")
-            free = {name: found[name] for name in free_of}
-        for name, value in family.natural(free, graph()).items():
-            pm.Deterministic(name, value, dims="system")
-        if hierarchy.problem_columns:
-            at, design = shared["group_system"], shared["problem_design"]
-            each = hierarchy.pooling == "none"
-            for name, prior in declared(family).items():
-                effect = pm.Normal(
-                    f"problem_effect_{name}",
-                    sigma=np.float64(prior.between),
-                    dims=("system", "problem_column") if each else "problem_column",
-                )
-                free[name] = free[name][at] + (design * (effect[at] if each else effect)).sum(-1)
-        natural = family.natural(free, graph())
-        pm.Potential("log_likelihood", family.log_likelihood(natural, shared, graph()))
-    return model
-
-
-@contextmanager
-def _quiet_import() -> Iterator[None]:
-    """Hide the deprecation warnings that importing PyMC raises: no user can act upon them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
-
-
 @contextmanager
 def _quiet_log() -> Iterator[None]:
     """PyMC logs that ADVI finished; progress and warnings say what there is to say."""
@@ -514,8 +312,8 @@ def _compiled(family: Family, hierarchy: Hierarchy, data: Mapping[str, NDArray[A
             while len(_CACHE) >= MOST_COMPILED:
                 del _CACHE[next(iter(_CACHE))]
             systems = tuple(f"system {i}" for i in range(hierarchy.systems))
-            model = _model(family, hierarchy, data, systems)
-            with pytensor.config.change_flags(numba__fastmath=False), _quiet_import():
+            model = model_of(family, hierarchy, data, systems)
+            with pytensor.config.change_flags(numba__fastmath=False), quiet_import():
                 _CACHE[key] = nutpie.compile_pymc_model(model)
         return _CACHE[key]
 
@@ -527,129 +325,11 @@ def _with_data(compiled: Any, data: Mapping[str, NDArray[Any]]) -> Any:
     return compiled.with_data(**{name: named[name] for name in used & set(named)})
 
 
-# Where each system is -----------------------------------------------------------------------------
-
-
-def _centring(setup: _Setup, rng: np.random.Generator) -> dict[str, Centring]:
-    """Return how to sample each parameter of each system, from a look at each by itself.
-
-    Without regard to the others and to covariates, the parameters of a system have a mean and a
-    standard deviation se; tau is what their means spread by beyond that. The share of the data is
-    1 / (1 + (se / tau)^2).
-    """
-    names = declared(setup.family)
-    systems = setup.hierarchy.systems
-    cells = distinct(
-        setup.counts.system_index,
-        setup.counts.successes,
-        setup.counts.attempts - setup.counts.successes,
-    )
-    mean, se = np.zeros((2, systems, len(names)))
-    for system in range(systems):
-        mean[system], se[system] = _look(setup.family, cells.of_system(system), rng)
-    found = {}
-    benchmark = np.array(setup.hierarchy.benchmark or [0] * systems)
-    for i, (name, prior) in enumerate(names.items()):
-        centre, variance = _between(mean[:, i], se[:, i], benchmark, prior)
-        found[name] = Centring(mean[:, i], _share(se[:, i], variance, systems))
-        if setup.hierarchy.nested:
-            error = np.sqrt(
-                [1 / (1 / (variance + se[benchmark == b, i] ** 2)).sum() for b in set(benchmark)]
-            )
-            _, variance = _between(centre, error, np.zeros(len(centre), dtype=int), prior)
-            share = _share(error, variance, len(centre))
-            found[f"benchmark_centre_{name}"] = Centring(centre, share)
-    return found
-
-
-def _not_centred(setup: _Setup) -> dict[str, Centring]:
-    numbers = dict.fromkeys(declared(setup.family), setup.hierarchy.systems)
-    if setup.hierarchy.nested:
-        benchmarks = len(setup.hierarchy.benchmarks)
-        numbers |= {f"benchmark_centre_{name}": benchmarks for name in numbers}
-    return {name: Centring(np.zeros(n), np.zeros(n)) for name, n in numbers.items()}
-
-
-def _between(
-    mean: NDArray[np.float64],
-    se: NDArray[np.float64],
-    group: NDArray[np.int64],
-    prior: Prior,
-) -> tuple[NDArray[np.float64], float]:
-    """Return the centre of each group, and the variance of means beyond that of their errors.
-
-    The latter as if two more means were known, as far apart as the prior lets one expect.
-    """
-    typical = (0.7 * prior.between) ** 2
-    weight = 1 / (typical + se**2)
-    centre = np.bincount(group, weight * mean) / np.bincount(group, weight)
-    excess = np.average((mean - centre[group]) ** 2 - se**2, weights=weight)
-    variance = 2 * typical + (len(mean) - 1) * max(float(excess), 0.05 * typical)
-    return centre, variance / (len(mean) + 1)
-
-
-def _share(se: NDArray[np.float64], variance: float, systems: int) -> NDArray[np.float64]:
-    """Return how far to centre. Not far with few systems, whose spread may be next to nothing."""
-    return (systems - 1) / (systems + 3) / (1 + se**2 / variance) ** 2
-
-
-LOOKS = 400
-"""Points at which the posterior of a system is looked at, at a time."""
-
-
-def _look(
-    family: Family, cells: Cells, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], ...]:
-    """Return mean and standard deviation of the free parameters of one system by itself.
-
-    By importance sampling from normals that are narrowed until they resemble the posterior: rough,
-    which is enough to choose how to sample.
-    """
-    names = list(declared(family))
-    free = draw_prior(family, rng, (LOOKS,))
-    log_proposal = log_prior(family, free)
-    x = np.stack([free[name] for name in names], axis=-1)
-    for _ in range(12):
-        moments = cell_log_moments(family, family.natural(free), cells)
-        log_target = log_prior(family, free) + moments @ cells.problems
-        log_weight = np.where(np.isfinite(log_target), log_target - log_proposal, -np.inf)
-        power, weight = _tempered(log_weight, LOOKS / 8)
-        mean = weight @ x
-        covariance = np.einsum("d,di,dj->ij", weight, x - mean, x - mean)
-        if power == 1.0:
-            break
-        spread = 1.5 * covariance + 1e-10 * np.eye(len(names))
-        x = rng.multivariate_normal(mean, spread, LOOKS)
-        offset = np.linalg.solve(spread, (x - mean).T).T
-        log_proposal = -0.5 * ((x - mean) * offset).sum(-1) - 0.5 * np.linalg.slogdet(spread)[1]
-        free = {name: x[:, i] for i, name in enumerate(names)}
-    return mean, np.sqrt(np.diag(covariance))
-
-
-def _tempered(log_weight: NDArray[np.float64], least: float) -> tuple[float, NDArray[np.float64]]:
-    """Return the largest power, up to 1, at which weights have an effective size of `least`."""
-
-    def normalised(power: float) -> NDArray[np.float64]:
-        weight = np.exp(power * (log_weight - log_weight.max()))
-        return np.asarray(weight / weight.sum())
-
-    low, high = 0.0, 1.0
-    if 1 / (normalised(high) ** 2).sum() >= least:
-        return high, normalised(high)
-    for _ in range(40):
-        middle = (low + high) / 2
-        if 1 / (normalised(middle) ** 2).sum() >= least:
-            low = middle
-        else:
-            high = middle
-    return low, normalised(low)
-
-
 # Samplers --------------------------------------------------------------------------------------
 
 
 def _nuts_each(
-    setup: _Setup, size: Size, seed: int, progress: bool
+    setup: Setup, size: Size, seed: int, progress: bool
 ) -> tuple[Draws, Draws, Diagnostics]:
     """Sample each system by itself: its posterior shares nothing with the others."""
     systems = setup.counts.systems
@@ -662,8 +342,8 @@ def _nuts_each(
             advance(f"Sampling {system}", position)
             seed_here = system_seed(seed, system)
             traces.append(_sample(compiled, data, size, seed_here, f"for {system!r}"))
-    names = [*declared(setup.family), *_effects(setup)]
-    at = [*["system"] * len(declared(setup.family)), *["effect"] * len(_effects(setup))]
+    names = [*declared(setup.family), *setup.effects]
+    at = [*["system"] * len(declared(setup.family)), *["effect"] * len(setup.effects)]
     found = {
         name: np.concatenate(
             [trace.posterior[name].values for trace in traces], axis=-1 if kind == "system" else -2
@@ -689,11 +369,11 @@ def _nuts_each(
 
 
 def _nuts_jointly(
-    setup: _Setup, size: Size, seed: int, progress: bool
+    setup: Setup, size: Size, seed: int, progress: bool
 ) -> tuple[Draws, Draws, Diagnostics]:
     """Sample all systems together, as what they share is not known."""
     with _progress(progress, "Looking at each system", 3) as advance:
-        data = setup.data(_centring(setup, np.random.default_rng([seed, 3])))
+        data = setup.data(centring_of(setup, np.random.default_rng([seed, 3])))
         advance("Compiling the model", 1)
         compiled = _compiled(setup.family, setup.hierarchy, data)
         advance(f"Sampling {len(setup.counts.systems)} systems", 2)
@@ -701,7 +381,7 @@ def _nuts_jointly(
     found = {
         str(name): value.values if value.ndim > 2 else value.values[..., None]
         for name, value in trace.posterior.data_vars.items()
-        if not str(name).startswith("raw_") and str(name) not in _natural_names(setup.family)
+        if not str(name).startswith("raw_") and str(name) not in setup.natural
     }
     stats = trace.sample_stats
     names = {
@@ -747,17 +427,7 @@ def _sample(
         raise
 
 
-def _effects(setup: _Setup) -> list[str]:
-    names = declared(setup.family) if setup.hierarchy.problem_columns else ()
-    return [f"problem_effect_{name}" for name in names]
-
-
-def _natural_names(family: Family) -> set[str]:
-    free = {name: np.zeros(1) for name in declared(family)}
-    return set(family.natural(free)) - set(free)
-
-
-def _diagnose_nuts(setup: _Setup, found: Draws, divergences: NDArray[np.int64]) -> Diagnostics:
+def _diagnose_nuts(setup: Setup, found: Draws, divergences: NDArray[np.int64]) -> Diagnostics:
     """Return the worst R-hat and ESS over parameters, and the systems out of bounds.
 
     `divergences` are those of each system, or one number of all systems together.
@@ -790,14 +460,14 @@ _ABOVE = ("centre_", "spread_", "effect_", "benchmark_")
 
 
 def _advi(
-    setup: _Setup, method: str, size: Size, seed: int, progress: bool
+    setup: Setup, method: str, size: Size, seed: int, progress: bool
 ) -> tuple[Draws, Draws, Diagnostics]:
     """Fit a normal to the posterior of the free parameters of all systems, and draw from it.
 
     The steps of stochastic optimisation go on wandering about the optimum, by more than half a
     posterior standard deviation; the mean of the second half of them does not.
     """
-    with _quiet_import():
+    with quiet_import():
         import pymc as pm
         import pytensor
     from scipy.stats import multivariate_normal
@@ -806,9 +476,9 @@ def _advi(
     with _progress(progress, "Compiling the model", ADVI_STEPS) as advance:
         centring = None
         if setup.hierarchy.pooling != "none":
-            centring = _centring(setup, np.random.default_rng([seed, 3]))
+            centring = centring_of(setup, np.random.default_rng([seed, 3]))
         systems = setup.counts.systems
-        model = _model(setup.family, setup.hierarchy, setup.data(centring), systems)
+        model = model_of(setup.family, setup.hierarchy, setup.data(centring), systems)
         average = _Average(advance)
         mode = pytensor.compile.mode.get_default_mode().excluding(FUSION)
         with _COMPILING, _quiet_log():
@@ -847,18 +517,14 @@ def _advi(
 
 
 def _unpacked(
-    model: "pm.Model", flat: NDArray[np.float64], where: Draws, setup: _Setup, mode: Any
+    model: "pm.Model", flat: NDArray[np.float64], where: Draws, setup: Setup, mode: Any
 ) -> tuple[Draws, NDArray[np.float64]]:
     """Return all variables, dims (chain, draw, last), and the log density of the model.
 
     `flat` has the unconstrained values, in the order that `where` says.
     """
     wanted = [*model.unobserved_RVs]
-    wanted = [
-        v
-        for v in wanted
-        if not v.name.startswith("raw_") and v.name not in _natural_names(setup.family)
-    ]
+    wanted = [v for v in wanted if not v.name.startswith("raw_") and v.name not in setup.natural]
     with _COMPILING:
         of_point = model.compile_fn(
             [*model.replace_rvs_by_values(wanted), model.logp()], mode=mode, point_fn=True

@@ -5,7 +5,11 @@ the benchmark's pass@k forecast; the truth is Chen's estimate from all attempts.
 system at a time is thinned and the others keep all their attempts: what can a new system with few
 attempts borrow from systems that are known?
 
+With --diagnose, partial pooling is fitted to whole logs and to odd parts of them, and what the
+sampler says of itself is printed.
+
     python benchmarks/pooling.py monkeys_math.csv code_contests.csv
+    python benchmarks/pooling.py monkeys_math.csv pythia_checkpoints.csv --diagnose
 """
 
 import argparse
@@ -103,6 +107,48 @@ def summary(name: str, rows: list[dict]) -> list[dict]:
     return lines
 
 
+def cases(path: Path, attempts: list[int]) -> dict[str, bp.Counts]:
+    """Return what is diagnosed: the log thinned, whole, and some odd parts of it."""
+    log = bp.read_csv(path)
+    name = path.stem
+    found = {f"{name}, all": log}
+    found |= {
+        f"{name}, n = {n}": bp.thin(log, n, random_seed=1)
+        for n in attempts
+        if n < log.attempts.min()
+    }
+    first = log.systems[:2]
+    found[f"{name}, one system"] = log.select(first[0])
+    frame = log.to_dataframe()
+    found[f"{name}, two systems"] = bp.Counts.from_dataframe(frame[frame.system.isin(first)])
+    if len(set(frame.benchmark)) > 1:
+        one = frame[frame.benchmark == frame.benchmark.iloc[0]]
+        found[f"{name}, one benchmark"] = bp.Counts.from_dataframe(one)
+    unsolved = frame.assign(successes=frame.successes.where(frame.system != first[0], 0))
+    found[f"{name}, one system without success"] = bp.Counts.from_dataframe(unsolved)
+    found[f"{name}, no success"] = bp.Counts.from_dataframe(frame.assign(successes=0))
+    return found
+
+
+def diagnose(options: argparse.Namespace) -> None:
+    """Print what the sampler says of itself."""
+    print("| counts | systems | family | divergences | R-hat | ESS | steps | seconds |")
+    print("|---|---|---|---|---|---|---|---|")
+    for path in options.logs:
+        for label, counts in cases(path, list(map(int, options.attempts.split(",")))).items():
+            for name in options.family.split(","):
+                start = time.perf_counter()
+                family = bp.family_from_name(name)
+                fit = bp.fit(counts, family, pooling="partial", random_seed=1, progress=False)
+                seconds, found = time.perf_counter() - start, bp.diagnostics(fit)
+                steps = float(fit["sample_stats"]["n_steps"].mean())
+                print(
+                    f"| {label} | {len(counts.systems)} | {name} | {found.divergences} "
+                    f"| {found.max_rhat:.3f} | {found.min_ess:.0f} | {steps:.0f} | {seconds:.0f} |",
+                    flush=True,
+                )
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -111,10 +157,14 @@ def main() -> None:
     parser.add_argument("--pooling", default="none,partial")
     parser.add_argument("--family", default="beta")
     parser.add_argument("--thinnings", type=int, default=20)
+    parser.add_argument("--diagnose", action="store_true", help="print how the sampler fared")
     parser.add_argument("--held-out", action="store_true", help="thin one system at a time")
     options = parser.parse_args()
     for one in (bp.ForecastWarning, bp.PriorDrivenWarning, bp.ConvergenceWarning):
         warnings.simplefilter("ignore", one)  # the table has the figures
+    if options.diagnose:
+        diagnose(options)
+        return
     lines = []
     for path in options.logs:
         log, rows = bp.read_csv(path), []

@@ -1,0 +1,357 @@
+"""The PyMC model: groups of problems, what systems share, and where each system is to be found."""
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayespassk.cells import Cells, distinct
+from bayespassk.counts import Counts
+from bayespassk.design import Design, design_of
+from bayespassk.errors import OptionError
+from bayespassk.families import Family
+from bayespassk.families.base import Prior, declared, draw_prior, log_prior
+from bayespassk.hierarchy import Centring, Hierarchy, Pooling, draw_hierarchy, pooled
+from bayespassk.posterior import cell_log_moments
+from bayespassk.special import graph
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+__all__ = ["DATA", "Setup", "centring_of", "model_of", "quiet_import"]
+
+type Floats = NDArray[np.float64]
+
+DATA = "data_"
+"""Before the names of arrays in the model, which must differ from those of parameters."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What is fitted: problems in groups that share parameters, and how systems hang together.
+
+    Attributes
+    ----------
+    cells : Cells
+        The distinct counts; their `system` is the group.
+    group_system : array of int, dims (group,)
+    problem_design : array, dims (group, column)
+    system_design : array, dims (system, column)
+    """
+
+    counts: Counts
+    family: Family
+    hierarchy: Hierarchy
+    design: Design | None
+    cells: Cells
+    group_system: NDArray[np.int64]
+    problem_design: Floats
+    system_design: Floats
+
+    @classmethod
+    def of(
+        cls,
+        counts: Counts,
+        family: Family,
+        pooling: Pooling,
+        covariates: str | Iterable[str] | None,
+    ) -> "Setup":
+        """Group the problems of `counts`."""
+        system = counts.system_index
+        design = None if covariates is None else design_of(counts, covariates)
+        values = np.zeros((len(counts), 0)) if design is None else design.values
+        varies = np.zeros(0, dtype=bool) if design is None else design.varies
+        names = np.array(() if design is None else design.columns, dtype=object)
+        if pooling == "none" and not varies.all():
+            raise OptionError(
+                f"the covariate {names[~varies][0]!r} is the same for all problems of a system, so "
+                "that without pooling its effect cannot be known: use pooling='partial'"
+            )
+        keys = np.column_stack([system, values[:, varies]])
+        groups, group = np.unique(keys, axis=0, return_inverse=True)
+        first = np.array([np.argmax(system == i) for i in range(len(counts.systems))])
+        return cls(
+            counts,
+            family,
+            _hierarchy(counts, pooling, names[~varies], names[varies]),
+            design,
+            distinct(group.ravel(), counts.successes, counts.attempts - counts.successes),
+            groups[:, 0].astype(np.int64),
+            groups[:, 1:],
+            values[first][:, ~varies],
+        )
+
+    def of_system(self, system: int) -> "Setup":
+        """Return one system by itself."""
+        groups = np.flatnonzero(self.group_system == system)
+        mine = np.isin(self.cells.system, groups)
+        cells = Cells(
+            np.searchsorted(groups, self.cells.system[mine]),
+            self.cells.successes[mine],
+            self.cells.failures[mine],
+            self.cells.problems[mine],
+            self.cells.inverse[:0],
+        )
+        return replace(
+            self,
+            hierarchy=replace(self.hierarchy, systems=1),
+            cells=cells,
+            group_system=np.zeros(len(groups), dtype=np.int64),
+            problem_design=self.problem_design[groups],
+        )
+
+    def data(self, centring: Mapping[str, Centring] | None = None) -> dict[str, NDArray[Any]]:
+        """Return all arrays of the model."""
+        data = self.family.likelihood_data(self.cells)
+        if self.hierarchy.problem_columns:
+            data |= {"group_system": self.group_system, "problem_design": self.problem_design}
+        if self.hierarchy.system_columns:
+            data["system_design"] = self.system_design
+        if self.hierarchy.pooling != "none":
+            if centring is None:
+                centring = _not_centred(self)
+            for name, one in centring.items():
+                data |= {f"location_{name}": one.location, f"share_{name}": one.share}
+        return data
+
+    @property
+    def effects(self) -> list[str]:
+        """The names of the effects of covariates that differ between problems."""
+        names = declared(self.family) if self.hierarchy.problem_columns else ()
+        return [f"problem_effect_{name}" for name in names]
+
+    @property
+    def natural(self) -> set[str]:
+        """The names of the natural parameters, which follow from the free ones."""
+        free = {name: np.zeros(1) for name in declared(self.family)}
+        return set(self.family.natural(free)) - set(free)
+
+    def draw_prior(self, rng: np.random.Generator, shape: tuple[int, int]) -> dict[str, Floats]:
+        """Return draws from the prior of all that is in a posterior, dims (chain, draw, last)."""
+        systems, columns = self.hierarchy.systems, len(self.hierarchy.problem_columns)
+        if self.hierarchy.pooling == "none":
+            drawn = draw_prior(self.family, rng, (*shape, systems))
+            size: tuple[int, ...] = (*shape, systems, columns)
+        else:
+            drawn = draw_hierarchy(self.family, self.hierarchy, rng, shape, self.system_design)
+            size = (*shape, columns)
+        if columns:
+            for name, prior in declared(self.family).items():
+                drawn[f"problem_effect_{name}"] = prior.between * rng.standard_normal(size)
+        return drawn
+
+
+def _hierarchy(
+    counts: Counts, pooling: Pooling, system_columns: Iterable[str], problem_columns: Iterable[str]
+) -> Hierarchy:
+    names = tuple(dict.fromkeys(counts.benchmarks))
+    nested = pooling != "none" and 1 < len(names) < len(counts.systems)
+    return Hierarchy(
+        pooling,
+        len(counts.systems),
+        names if nested else (),
+        tuple(names.index(name) for name in counts.benchmarks) if nested else (),
+        tuple(system_columns),
+        tuple(problem_columns),
+    )
+
+
+def model_of(
+    family: Family, hierarchy: Hierarchy, data: Mapping[str, NDArray[Any]], systems: tuple[str, ...]
+) -> "pm.Model":
+    """Return the model of some systems, from the arrays of :meth:`Setup.data`.
+
+    Data are ``pm.Data``, so that a compiled model takes other arrays of as many systems.
+    """
+    with quiet_import():
+        import pymc as pm
+    import pytensor.tensor as pt
+
+    kinds = {"normal": pm.Normal, "logistic": pm.Logistic}
+    dims = {
+        "": None,
+        "system": "system",
+        "benchmark": "benchmark",
+        "system_column": "system_column",
+    }
+
+    def number(value: Any) -> Any:
+        # A Python float may become a float32 constant in a graph: hand over float64.
+        return pt.as_tensor_variable(np.float64(value)) if isinstance(value, float) else value
+
+    def own(name: str, prior: Prior, loc: Any = None) -> Any:
+        loc = number(prior.loc if loc is None else loc)
+        return kinds[prior.kind](name, loc, np.float64(prior.scale), dims="system")
+
+    def variable(name: str, kind: str, loc: Any, scale: Any, dim: str) -> Any:
+        if kind == "half-normal":
+            return pm.HalfNormal(name, np.float64(scale))
+        return kinds[kind](name, number(loc), number(scale), dims=dims[dim])
+
+    free_of = declared(family)
+    coords = {
+        "system": list(systems),
+        "benchmark": list(hierarchy.benchmarks),
+        "system_column": list(hierarchy.system_columns),
+        "problem_column": list(hierarchy.problem_columns),
+    }
+    with pm.Model(coords=coords) as model:
+        shared = {name: pm.Data(f"{DATA}{name}", values) for name, values in data.items()}
+        if hierarchy.pooling == "none":
+            free = family.prior(own, graph())
+        else:
+            centring = {
+                name.removeprefix("location_"): Centring(
+                    value, shared[f"share_{name.removeprefix('location_')}"]
+                )
+                for name, value in shared.items()
+                if name.startswith("location_")
+            }
+            design = shared.get("system_design")
+            found = pooled(family, variable, hierarchy, graph(), design, centring)
+            for name, value in found.items():
+                pm.Deterministic(name, value, dims="system" if name in free_of else "benchmark")
+            free = {name: found[name] for name in free_of}
+        for name, value in family.natural(free, graph()).items():
+            pm.Deterministic(name, value, dims="system")
+        if hierarchy.problem_columns:
+            at, design = shared["group_system"], shared["problem_design"]
+            each = hierarchy.pooling == "none"
+            for name, prior in declared(family).items():
+                effect = pm.Normal(
+                    f"problem_effect_{name}",
+                    sigma=np.float64(prior.between),
+                    dims=("system", "problem_column") if each else "problem_column",
+                )
+                free[name] = free[name][at] + (design * (effect[at] if each else effect)).sum(-1)
+        natural = family.natural(free, graph())
+        pm.Potential("log_likelihood", family.log_likelihood(natural, shared, graph()))
+    return model
+
+
+@contextmanager
+def quiet_import() -> Iterator[None]:
+    """Hide the deprecation warnings that importing PyMC raises: no user can act upon them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+# Where each system is -----------------------------------------------------------------------------
+
+
+def centring_of(setup: Setup, rng: np.random.Generator) -> dict[str, Centring]:
+    """Return how to sample each parameter of each system, from a look at each by itself.
+
+    Without regard to the others and to covariates, the parameters of a system have a mean and a
+    standard deviation se; tau is what their means spread by beyond that. The share of the data is
+    1 / (1 + (se / tau)^2).
+    """
+    names = declared(setup.family)
+    systems = setup.hierarchy.systems
+    cells = distinct(
+        setup.counts.system_index,
+        setup.counts.successes,
+        setup.counts.attempts - setup.counts.successes,
+    )
+    mean, se = np.zeros((2, systems, len(names)))
+    for system in range(systems):
+        mean[system], se[system] = _look(setup.family, cells.of_system(system), rng)
+    found = {}
+    benchmark = np.array(setup.hierarchy.benchmark or [0] * systems)
+    for i, (name, prior) in enumerate(names.items()):
+        centre, variance = _between(mean[:, i], se[:, i], benchmark, prior)
+        found[name] = Centring(mean[:, i], _share(se[:, i], variance, systems))
+        if setup.hierarchy.nested:
+            error = np.sqrt(
+                [1 / (1 / (variance + se[benchmark == b, i] ** 2)).sum() for b in set(benchmark)]
+            )
+            _, variance = _between(centre, error, np.zeros(len(centre), dtype=int), prior)
+            share = _share(error, variance, len(centre))
+            found[f"benchmark_centre_{name}"] = Centring(centre, share)
+    return found
+
+
+def _not_centred(setup: Setup) -> dict[str, Centring]:
+    numbers = dict.fromkeys(declared(setup.family), setup.hierarchy.systems)
+    if setup.hierarchy.nested:
+        benchmarks = len(setup.hierarchy.benchmarks)
+        numbers |= {f"benchmark_centre_{name}": benchmarks for name in numbers}
+    return {name: Centring(np.zeros(n), np.zeros(n)) for name, n in numbers.items()}
+
+
+def _between(
+    mean: Floats,
+    se: Floats,
+    group: NDArray[np.int64],
+    prior: Prior,
+) -> tuple[Floats, float]:
+    """Return the centre of each group, and the variance of means beyond that of their errors.
+
+    The latter as if two more means were known, as far apart as the prior lets one expect.
+    """
+    typical = (0.7 * prior.between) ** 2
+    weight = 1 / (typical + se**2)
+    centre = np.bincount(group, weight * mean) / np.bincount(group, weight)
+    excess = np.average((mean - centre[group]) ** 2 - se**2, weights=weight)
+    variance = 2 * typical + (len(mean) - 1) * max(float(excess), 0.05 * typical)
+    return centre, variance / (len(mean) + 1)
+
+
+def _share(se: Floats, variance: float, systems: int) -> Floats:
+    """Return how far to centre. Not far with few systems, whose spread may be next to nothing."""
+    return (systems - 1) / (systems + 3) / (1 + se**2 / variance) ** 2
+
+
+LOOKS = 400
+"""Points at which the posterior of a system is looked at, at a time."""
+
+
+def _look(family: Family, cells: Cells, rng: np.random.Generator) -> tuple[Floats, ...]:
+    """Return mean and standard deviation of the free parameters of one system by itself.
+
+    By importance sampling from normals that are narrowed until they resemble the posterior: rough,
+    which is enough to choose how to sample.
+    """
+    names = list(declared(family))
+    free = draw_prior(family, rng, (LOOKS,))
+    log_proposal = log_prior(family, free)
+    x = np.stack([free[name] for name in names], axis=-1)
+    for _ in range(12):
+        moments = cell_log_moments(family, family.natural(free), cells)
+        log_target = log_prior(family, free) + moments @ cells.problems
+        log_weight = np.where(np.isfinite(log_target), log_target - log_proposal, -np.inf)
+        power, weight = _tempered(log_weight, LOOKS / 8)
+        mean = weight @ x
+        covariance = np.einsum("d,di,dj->ij", weight, x - mean, x - mean)
+        if power == 1.0:
+            break
+        spread = 1.5 * covariance + 1e-10 * np.eye(len(names))
+        x = rng.multivariate_normal(mean, spread, LOOKS)
+        offset = np.linalg.solve(spread, (x - mean).T).T
+        log_proposal = -0.5 * ((x - mean) * offset).sum(-1) - 0.5 * np.linalg.slogdet(spread)[1]
+        free = {name: x[:, i] for i, name in enumerate(names)}
+    return mean, np.sqrt(np.diag(covariance))
+
+
+def _tempered(log_weight: Floats, least: float) -> tuple[float, Floats]:
+    """Return the largest power, up to 1, at which weights have an effective size of `least`."""
+
+    def normalised(power: float) -> Floats:
+        weight = np.exp(power * (log_weight - log_weight.max()))
+        return np.asarray(weight / weight.sum())
+
+    low, high = 0.0, 1.0
+    if 1 / (normalised(high) ** 2).sum() >= least:
+        return high, normalised(high)
+    for _ in range(40):
+        middle = (low + high) / 2
+        if 1 / (normalised(middle) ** 2).sum() >= least:
+            low = middle
+        else:
+            high = middle
+    return low, normalised(low)
