@@ -526,9 +526,11 @@ def _pairs(fit: "xr.DataTree") -> list[tuple[str, str]]:
     """Return all pairs of systems that are on the same benchmark."""
     from itertools import combinations
 
-    posterior = fit["posterior"].dataset
-    systems = [str(name) for name in posterior["system"].values]
-    benchmarks = [str(name) for name in posterior["benchmark"].values]
+    from bayespassk.posterior import outer_coords
+
+    coords = outer_coords(fit)
+    systems = [str(name) for name in coords["system"].values]
+    benchmarks = [str(name) for name in coords["benchmark"].values]
     places = combinations(range(len(systems)), 2)
     pairs = [(systems[i], systems[j]) for i, j in places if benchmarks[i] == benchmarks[j]]
     if not pairs:

@@ -19,7 +19,7 @@ from bayespassk.forecasting import (
     log_fail_of_new,
 )
 from bayespassk.influence import FAR, LIMIT, log_densities, most_attempts, prior_share
-from bayespassk.posterior import family_of
+from bayespassk.posterior import family_of, outer_coords
 from bayespassk.seen import Seen
 
 if TYPE_CHECKING:
@@ -401,7 +401,8 @@ def _pair(fit: xr.DataTree, a: str, b: str) -> _Pair:
     if a == b:
         raise OptionError(f"a and b must be two different systems; got {a!r} twice")
     one, other = systems.index(a), systems.index(b)
-    benchmark = [str(posterior["benchmark"].values[position]) for position in (one, other)]
+    of = outer_coords(fit)["benchmark"].values
+    benchmark = [str(of[position]) for position in (one, other)]
     if benchmark[0] != benchmark[1]:
         raise OptionError(
             "a and b must be on the same benchmark, as a difference is about the same problems: "

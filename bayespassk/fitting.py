@@ -228,8 +228,10 @@ def _target_accept(counts: Counts, family: Family, pooling: str) -> float:
     own = family.target_accept if isinstance(family, Family) else Family.target_accept
     if pooling == "none" or not isinstance(counts, Counts):
         return own
-    systems = len(counts.systems)
-    return max(own, 0.99 if systems <= 2 else 0.98 if systems <= 10 else 0.95)
+    systems, benchmarks = len(counts.systems), len(set(counts.benchmarks))
+    if systems <= 4 or benchmarks > 1:
+        return max(own, 0.99)
+    return max(own, 0.98 if systems <= 10 else 0.95)
 
 
 def _check_options(
@@ -435,6 +437,7 @@ def _diagnose_nuts(setup: Setup, found: Draws, divergences: NDArray[np.int64]) -
     from arviz_stats.base import array_stats
 
     systems = setup.counts.systems
+    above = _ABOVE if setup.hierarchy.pooling == "none" else (*_ABOVE, "problem_effect_")
     bad = np.broadcast_to(divergences > 0, len(systems)).copy()
     least, most = np.inf, -np.inf
     for name, values in found.items():
@@ -443,7 +446,7 @@ def _diagnose_nuts(setup: Setup, found: Draws, divergences: NDArray[np.int64]) -
             ess = np.asarray(array_stats.ess(each))
             rhat = np.asarray(array_stats.rhat(each)) if len(each[0]) > 1 else np.ones(len(each))
         wrong = ~(ess >= MIN_ESS) | ~(rhat <= MAX_RHAT)
-        of_systems = values.shape[2:3] == (len(systems),) and not name.startswith(_ABOVE)
+        of_systems = values.shape[2:3] == (len(systems),) and not name.startswith(above)
         bad |= wrong.reshape(len(systems), -1).any(-1) if of_systems else wrong.any()
         least, most = min(least, float(ess.min())), max(most, float(rhat.max()))
     return Diagnostics(

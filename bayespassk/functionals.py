@@ -541,7 +541,7 @@ def rank_systems(
 
 def _of_one_benchmark(fit: xr.DataTree, benchmark: str | None) -> NDArray[np.int64]:
     """Return the positions of the systems to rank, or raise an error: what to choose from."""
-    of = fit["posterior"].dataset["benchmark"].values.astype(str)
+    of = outer_coords(fit)["benchmark"].values.astype(str)
     known = list(dict.fromkeys(of.tolist()))
     if benchmark is None and len(known) > 1:
         raise OptionError(

@@ -133,7 +133,9 @@ def diagnostics(fit: xr.DataTree) -> Diagnostics:
 def outer_coords(fit: xr.DataTree) -> dict[str, Any]:
     """Return the coordinates of what has dims (chain, draw, system)."""
     coords = fit["posterior"].dataset.coords
-    return {name: coords[name] for name in ("chain", "draw", "system", "benchmark")}
+    known = coords if "benchmark" in coords else fit["constant_data"].dataset.coords
+    found = {name: coords[name] for name in ("chain", "draw", "system")}
+    return found | {"benchmark": known["benchmark"]}
 
 
 def family_of(fit: xr.DataTree) -> Family:
@@ -239,7 +241,7 @@ def counts_of(fit: xr.DataTree) -> Counts:
         attempts=constant["attempts"].values,
         successes=fit["observed_data"].dataset["successes"].values,
         system=posterior["system"].values[system],
-        benchmark=posterior["benchmark"].values[system],
+        benchmark=outer_coords(fit)["benchmark"].values[system],
         stopping=str(fit.attrs.get("stopping", "fixed")),
         covariates=covariates_of(fit),
     )
@@ -295,8 +297,11 @@ def as_tree(
         "chain": np.arange(shape[0]),
         "draw": np.arange(shape[1]),
         "system": list(counts.systems),
-        "benchmark": ("system", list(counts.benchmarks)),
     }
+    benchmarks: dict[str, Any] = {"benchmark": ("system", list(counts.benchmarks))}
+    alone = hierarchy.pooling == "none"
+    if alone:
+        coords |= benchmarks
     rows = {
         "row": np.arange(len(counts)),
         "problem": ("row", counts.problem),
@@ -306,11 +311,13 @@ def as_tree(
         "attempts": ("row", counts.attempts),
         "system_index": ("row", counts.system_index),
     }
-    attrs, columns = dict(attrs), {}
+    # ArviZ cannot tabulate variables with and without a coordinate that is not a dim.
+    elsewhere = {} if alone else {"system": coords["system"]} | benchmarks
+    attrs = dict(attrs)
     if design is not None:
         attrs["design"] = design.to_json()
         constant["design"] = (("row", "column"), design.values)
-        columns = {"column": list(design.columns)}
+        elsewhere["column"] = list(design.columns)
         for name in required(design.formula):
             constant[f"covariate_{name}"] = ("row", counts.covariates[name])
     outer = ("chain", "draw")
@@ -326,7 +333,7 @@ def as_tree(
             above = _dims_above(name, hierarchy)
             coords.update({dim: list(labels) for dim, labels in above.items()})
             value, dims = values[name], list(above)
-            if name.startswith("problem_effect_") and hierarchy.pooling == "none":
+            if name.startswith("problem_effect_") and alone:
                 dims = ["system", *dims]
             data[name] = ((*outer, *dims), value if dims else value[..., 0])
         order = [*free, *sorted(values.keys() - free.keys()), *own]
@@ -342,7 +349,7 @@ def as_tree(
             ),
             "prior": variables(prior),
             "observed_data": xr.Dataset({"successes": ("row", counts.successes)}, rows),
-            "constant_data": xr.Dataset(constant, rows | columns),
+            "constant_data": xr.Dataset(constant, rows | elsewhere),
         }
     )
     _attach_log_likelihood(tree)

@@ -50,6 +50,7 @@ def provenance(fit: xr.DataTree, forecast: xr.DataArray | None = None) -> dict[s
         "sampler": fit.attrs["sampler"],
         "sampling": json.loads(fit.attrs["sampling"]),
         "pooling": fit.attrs["pooling"],
+        "covariates": json.loads(fit.attrs["design"])["formula"] if "design" in fit.attrs else None,
         "seed": int(fit.attrs["random_seed"]),
         "input_sha256": fit.attrs["input_sha256"],
         "diagnostics": {
@@ -191,8 +192,11 @@ def _sampled(meta: Mapping[str, Any]) -> str:
         if value is not None
     ]
     figures.append(f"{found['divergences']} divergences")
+    shared = "" if meta["pooling"] == "none" else "partial pooling, "
+    if meta.get("covariates"):
+        shared += f"covariates {meta['covariates']}, "
     return (
-        f"{meta['method']} ({meta['sampler']}), seed {meta['seed']}; {', '.join(figures)}: "
+        f"{shared}{meta['method']} ({meta['sampler']}), seed {meta['seed']}; {', '.join(figures)}: "
         f"{found['message']}"
     )
 

@@ -117,14 +117,13 @@ def cases(path: Path, attempts: list[int]) -> dict[str, bp.Counts]:
         for n in attempts
         if n < log.attempts.min()
     }
-    first = log.systems[:2]
-    found[f"{name}, one system"] = log.select(first[0])
-    frame = log.to_dataframe()
-    found[f"{name}, two systems"] = bp.Counts.from_dataframe(frame[frame.system.isin(first)])
+    frame, position = log.to_dataframe(), log.system_index
+    found[f"{name}, one system"] = log.select(log.systems[0])
+    found[f"{name}, two systems"] = bp.Counts.from_dataframe(frame[position < 2])
     if len(set(frame.benchmark)) > 1:
         one = frame[frame.benchmark == frame.benchmark.iloc[0]]
         found[f"{name}, one benchmark"] = bp.Counts.from_dataframe(one)
-    unsolved = frame.assign(successes=frame.successes.where(frame.system != first[0], 0))
+    unsolved = frame.assign(successes=frame.successes.where(position > 0, 0))
     found[f"{name}, one system without success"] = bp.Counts.from_dataframe(unsolved)
     found[f"{name}, no success"] = bp.Counts.from_dataframe(frame.assign(successes=0))
     return found
