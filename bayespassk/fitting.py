@@ -21,7 +21,7 @@ from bayespassk.errors import FitFileError, OptionError, PriorDrivenWarning, Sam
 from bayespassk.families import Beta, Family, family_from_spec
 from bayespassk.families.base import declared, log_prior
 from bayespassk.hierarchy import Hierarchy, Pooling
-from bayespassk.modelling import DATA, Setup, centring_of, model_of, quiet_import
+from bayespassk.modelling import CENTRING, DATA, Setup, centring_of, model_of, quiet_import
 from bayespassk.posterior import (
     MAX_PARETO_K,
     MAX_RHAT,
@@ -314,7 +314,12 @@ def _compiled(family: Family, hierarchy: Hierarchy, data: Mapping[str, NDArray[A
             while len(_CACHE) >= MOST_COMPILED:
                 del _CACHE[next(iter(_CACHE))]
             systems = tuple(f"system {i}" for i in range(hierarchy.systems))
-            model = model_of(family, hierarchy, data, systems)
+            # The starting points must not depend on whose data are the first of a process.
+            first = {
+                name: np.zeros_like(values) if name.startswith(CENTRING) else values
+                for name, values in data.items()
+            }
+            model = model_of(family, hierarchy, first, systems)
             with pytensor.config.change_flags(numba__fastmath=False), quiet_import():
                 _CACHE[key] = nutpie.compile_pymc_model(model)
         return _CACHE[key]

@@ -22,12 +22,15 @@ from bayespassk.special import graph
 if TYPE_CHECKING:
     import pymc as pm
 
-__all__ = ["DATA", "Setup", "centring_of", "model_of", "quiet_import"]
+__all__ = ["CENTRING", "DATA", "Setup", "centring_of", "model_of", "quiet_import"]
 
 type Floats = NDArray[np.float64]
 
 DATA = "data_"
 """Before the names of arrays in the model, which must differ from those of parameters."""
+
+CENTRING = ("location_", "share_")
+"""Before the names of arrays that say how to sample, not what."""
 
 
 @dataclass(frozen=True, eq=False)

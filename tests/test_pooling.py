@@ -10,7 +10,7 @@ import xarray as xr
 from scipy import special as sp, stats
 
 import bayespassk as bp
-from bayespassk import comparing
+from bayespassk import comparing, fitting
 from bayespassk.families import family_names
 from bayespassk.hierarchy import Hierarchy
 from bayespassk.posterior import hierarchy_of, parameters_of
@@ -187,6 +187,21 @@ def test_results_repeat_bit_by_bit(four, pooled):
     for group in ("posterior", "prior", "sample_stats"):
         xr.testing.assert_identical(again[group].dataset, pooled[group].dataset)
     assert not np.array_equal(of_system(other, "log_a"), of_system(pooled, "log_a"))
+
+
+@pytest.mark.filterwarnings("ignore::bayespassk.ConvergenceWarning")
+def test_a_fit_does_not_depend_on_what_was_fitted_before(monkeypatch):
+    """Where the chains start must not come from the counts that the model was compiled with."""
+    few = {"pooling": "partial", "draws": 50, "tune": 50, "chains": 2, "random_seed": 1}
+    hard, easy = (
+        drawn_counts(np.random.default_rng(1), {"a": (0.3, b), "b": (0.3, b)}) for b in (90.0, 0.3)
+    )
+    found = []
+    for order in ((hard, easy), (easy, hard)):
+        monkeypatch.setattr(fitting, "_CACHE", {})
+        fits = {counts.sha256(): bp.fit(counts, **few, **QUIET) for counts in order}
+        found.append(fits[easy.sha256()]["posterior"].dataset)
+    xr.testing.assert_identical(*found)
 
 
 def test_the_tree_holds_what_systems_share(pooled):
