@@ -1,14 +1,19 @@
-"""Estimators from the attempts made, without a family: what forecasts are compared with."""
+"""Chen's unbiased estimator: the share of k-subsets of the attempts made with a success."""
 
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayespassk.cells import Cells
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
+from bayespassk.estimators.weighted import mean, problem_weights, require_fixed, systems_of
 
-__all__ = ["chen"]
+__all__ = ["chen", "of_weights"]
+
+type Floats = NDArray[np.float64]
+type Ints = NDArray[np.int64]
 
 
 def chen(counts: Counts, k: int | Iterable[int]) -> NDArray[np.float64]:
@@ -38,18 +43,21 @@ def chen(counts: Counts, k: int | Iterable[int]) -> NDArray[np.float64]:
 
     Notes
     -----
-    It carries no interval.
+    It carries no interval; :func:`bayespassk.estimators.bootstrap` gives one. It says nothing of
+    k above n.
 
     References
     ----------
     Chen et al. 2021, arXiv:2107.03374.
+
+    Examples
+    --------
+    >>> from bayespassk import Counts, estimators
+    >>> counts = Counts(problem=["a", "b"], attempts=[10, 10], successes=[5, 0])
+    >>> estimators.chen(counts, [1, 2, 10]).round(3)
+    array([[0.25 , 0.389, 0.5  ]])
     """
-    if counts.stopping != "fixed":
-        raise OptionError(
-            "Chen's estimator needs attempts whose number was fixed in advance; these have "
-            f"stopping={counts.stopping!r}, after which it is biased. Fit a family and forecast: "
-            "that is right for any stopping rule"
-        )
+    require_fixed(counts, "Chen's estimator")
     ks = np.atleast_1d(np.asarray(list(k) if isinstance(k, Iterable) else k))
     least = int(counts.attempts.min())
     if ks.min() < 1 or ks.max() > least:
@@ -58,14 +66,16 @@ def chen(counts: Counts, k: int | Iterable[int]) -> NDArray[np.float64]:
             f"Chen's estimator needs 1 <= k <= attempts at every problem, of which there are as "
             f"few as {least:,}; got k={bad:,}. For larger k, fit a family and forecast"
         )
-    cells = counts.distinct()
+    rows = [of_weights(cells, problem_weights(cells), ks) for cells in systems_of(counts)]
+    return np.concatenate(rows)
+
+
+def of_weights(cells: Cells, weights: Floats, ks: Ints) -> Floats:
+    """Return the estimate for each row of weights, dims (replicate, k)."""
     solved = np.empty((len(cells.problems), len(ks)))
     for i, (c, f) in enumerate(zip(cells.successes, cells.failures, strict=True)):
         solved[i] = [_solved(int(c), int(c + f), int(one)) for one in ks]
-    problems = np.bincount(cells.system, weights=cells.problems)
-    total = np.zeros((len(counts.systems), len(ks)))
-    np.add.at(total, cells.system, solved * cells.problems[:, None])
-    return total / problems[:, None]
+    return mean(solved, weights)
 
 
 def _solved(c: int, n: int, k: int) -> float:

@@ -1,0 +1,34 @@
+"""Estimators in use elsewhere, each as its source has it: what forecasts are compared with.
+
+None of them is a posterior. `docs/choosing.md` says when a family is the better answer.
+"""
+
+from bayespassk.estimators.beta_binomial import beta_binomial_mle
+from bayespassk.estimators.bootstrapping import bootstrap
+from bayespassk.estimators.combinatorial import chen
+from bayespassk.estimators.exponentiated_power_law import brown
+from bayespassk.estimators.histogram_beta import discretised_beta
+from bayespassk.estimators.independent_beta import bayes_at_n
+from bayespassk.estimators.line import log_log
+from bayespassk.estimators.observed_rates import plug_in
+from bayespassk.estimators.saber import (
+    saber_anchored,
+    saber_anchored_interval,
+    saber_budget,
+    saber_plugin,
+)
+
+__all__ = [
+    "bayes_at_n",
+    "beta_binomial_mle",
+    "bootstrap",
+    "brown",
+    "chen",
+    "discretised_beta",
+    "log_log",
+    "plug_in",
+    "saber_anchored",
+    "saber_anchored_interval",
+    "saber_budget",
+    "saber_plugin",
+]
