@@ -31,6 +31,7 @@ from .families import (
     Family as Family,
     GeneralizedBeta as GeneralizedBeta,
     Kumaraswamy as Kumaraswamy,
+    LibbyNovick as LibbyNovick,
     LogitNormal as LogitNormal,
     Mixture as Mixture,
     OneInflated as OneInflated,

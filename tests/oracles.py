@@ -101,6 +101,23 @@ def survival_of_power(alpha, beta, power, scale, above, a, b) -> float:
         return float(upper / (lower + upper))
 
 
+def log_moment_of_odds(alpha, beta, log_odds, a, b) -> mp.mpf:
+    """Return log E[p^a (1-p)^b] where p has exp(log_odds) times the odds of B ~ Beta(alpha, beta).
+
+    An integral over logit p.
+    """
+    alpha, beta, log_odds = (mp.mpf(float(v)) for v in (alpha, beta, log_odds))
+    with mp.workdps(30):
+        constant = mp.log(mp.beta(alpha, beta))
+
+        def log_f(x):
+            y = x - log_odds
+            density = -alpha * mp.log1p(mp.exp(-y)) - beta * mp.log1p(mp.exp(y)) - constant
+            return density - a * mp.log1p(mp.exp(-x)) - b * mp.log1p(mp.exp(x))
+
+    return log_integral(log_f)
+
+
 def log_moment_of_logit_normal(mu, sigma, a, b) -> mp.mpf:
     """Return log E[p^a (1-p)^b] for logit p ~ Normal(mu, sigma)."""
     mu, sigma = mp.mpf(float(mu)), mp.mpf(float(sigma))

@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "explanation" / "architecture.md"
 
 PUBLIC = {
     "Beta", "ConvergenceWarning", "Counts", "CountsError", "Diagnostics", "Family", "FitFileError",
-    "ForecastWarning", "GeneralizedBeta", "InputError", "Kumaraswamy", "LogitNormal", "LooWarning",
+    "ForecastWarning", "GeneralizedBeta", "InputError", "Kumaraswamy", "LibbyNovick", "LogitNormal", "LooWarning",
     "Mixture", "OneInflated", "OptionError", "Prior", "PriorDrivenWarning", "SamplingError", "ScaledBeta",
     "ZeroInflated", "average", "build_model", "calibrate", "check", "compare", "crossing_budget", "diagnostics", "difference", "disagreement",
     "estimators", "family_from_name", "family_of", "fit", "forecast", "forecast_new_system", "load", "load_example",

@@ -10,6 +10,7 @@ from bayespassk.families.beta import Beta
 from bayespassk.families.generalized_beta import GeneralizedBeta
 from bayespassk.families.inflated import OneInflated, ZeroInflated
 from bayespassk.families.kumaraswamy import Kumaraswamy
+from bayespassk.families.libby_novick import LibbyNovick
 from bayespassk.families.logit_normal import LogitNormal
 from bayespassk.families.mixture import Mixture
 from bayespassk.families.scaled_beta import ScaledBeta
@@ -20,6 +21,7 @@ __all__ = [
     "Family",
     "GeneralizedBeta",
     "Kumaraswamy",
+    "LibbyNovick",
     "LogitNormal",
     "Mixture",
     "OneInflated",
@@ -32,7 +34,8 @@ __all__ = [
 ]
 
 SIMPLE = {
-    family.name: family for family in (Beta, Kumaraswamy, ScaledBeta, GeneralizedBeta, LogitNormal)
+    family.name: family
+    for family in (Beta, Kumaraswamy, LibbyNovick, ScaledBeta, GeneralizedBeta, LogitNormal)
 }
 WRAPPERS = {family.name: family for family in (ZeroInflated, OneInflated)}
 

@@ -14,6 +14,7 @@ from bayespassk.families import (
     Beta,
     GeneralizedBeta,
     Kumaraswamy,
+    LibbyNovick,
     LogitNormal,
     Mixture,
     OneInflated,
@@ -48,6 +49,7 @@ CASES = [
     *(c for a in (0.01, 0.3, 5.0) for c in cases(Beta(), a=[a] * 3, b=[0.5, 50.0, 1e5])),
     *cases(Kumaraswamy(), a=[0.01, 0.2, 0.3, 5.0, 1.0], b=[0.3, 1.5, 50.0, 1e5, 0.02]),
     *cases(GeneralizedBeta(), a=[0.1, 2.0, 0.4, 30.0], b=[0.5, 50.0, 1e4, 5.0], g=[1.0, 0.1, 3.0, 0.05]),
+    *cases(LibbyNovick(), a=[0.02, 0.3, 5.0, 0.2], b=[0.3, 3.0, 50.0, 1.0], log_odds=[-6.0, -2.0, 1.0, 0.0]),
     *cases(ScaledBeta(), a=[0.3, 0.05, 2.0, 0.2], b=[0.5, 50.0, 1e4, 3.0], s=[0.3, 0.9, 0.01, 1.0]),
     *cases(LogitNormal(), logit_median=[-3.0, 0.0, 5.0, -12.0], sigma=[5.0, 1.0, 0.3, 2.0]),
     *cases(
@@ -400,3 +402,10 @@ def test_the_generalized_beta_holds_the_beta_and_the_kumaraswamy():
     np.testing.assert_allclose(both, beta, rtol=1e-10)
     both = GeneralizedBeta().log_moment({"a": one, "b": b, "g": a}, 2.0, k)
     np.testing.assert_allclose(both, kumaraswamy, rtol=1e-10)
+
+
+def test_the_libby_novick_beta_holds_the_beta():
+    a, b, k = np.float64(0.3), np.float64(7.0), np.array([1.0, 1000.0, 1e9])
+    beta = Beta().log_moment({"a": a, "b": b}, 2.0, k)
+    got = LibbyNovick().log_moment({"a": a, "b": b, "log_odds": np.float64(0.0)}, 2.0, k)
+    np.testing.assert_allclose(got, beta, rtol=1e-10)

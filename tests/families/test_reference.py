@@ -8,6 +8,7 @@ from bayespassk import (
     Beta,
     GeneralizedBeta,
     Kumaraswamy,
+    LibbyNovick,
     LogitNormal,
     Mixture,
     ScaledBeta,
@@ -16,6 +17,7 @@ from bayespassk import (
 from oracles import (
     log_beta_moment,
     log_moment_of_logit_normal,
+    log_moment_of_odds,
     log_moment_of_power,
     survival_of_power,
 )
@@ -52,6 +54,12 @@ def check(family, parameters, c, f, want):
 def test_kumaraswamy(number):
     for a, b, c, f in extremes(1, number, TAIL, SECOND):
         check(Kumaraswamy(), {"a": a, "b": b}, c, f, log_moment_of_power(1, b, a, 1, c, f))
+
+
+def test_libby_novick(number):
+    for a, b, odds, c, f in extremes(6, number, TAIL, SECOND, (1e-6, 100.0)):
+        parameters = {"a": a, "b": b, "log_odds": np.log(odds)}
+        check(LibbyNovick(), parameters, c, f, log_moment_of_odds(a, b, np.log(odds), c, f))
 
 
 def test_generalized_beta(number):
