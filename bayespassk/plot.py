@@ -240,6 +240,7 @@ def plot_backtest(scores: "pd.DataFrame") -> NDArray[Any]:
     means little; see :func:`bayespassk.summarize_backtest`.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     table = summarize_backtest(scores)
     table = table[table["forecasts"] > 0]
@@ -263,18 +264,21 @@ def plot_backtest(scores: "pd.DataFrame") -> NDArray[Any]:
             _backtest_lines(axes[:, column], rows, shown, methods)
         axes[0, column].set_title(f"k = {k:,}", fontsize="medium", loc="left")
     for ax in axes.flat:
-        ax.label_outer(remove_inner_ticks=False)
+        if not alone:
+            ax.label_outer()
         ax.spines[["top", "right"]].set_visible(False)
     if not alone:
-        axes[0, 0].set_yscale("log" if (table["mae"] > 0).all() else "linear")
-        axes[0, 0].yaxis.set_major_formatter("{x:.3g}")
-        axes[0, 0].yaxis.set_minor_formatter("{x:.3g}")
-        axes[0, 0].tick_params(axis="y", which="both", labelsize="small")
+        if (table["mae"] > 0).all():
+            axes[0, 0].set_yscale("log", subs=[])
+            axes[0, 0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes[0, 0].yaxis.set_major_formatter("{x:.3g}")
         handles = axes[0, 0].get_lines()
         names = [line.get_label() for line in handles]
-        axes[0, 0].figure.legend(
+        legend = axes[0, 0].figure.legend(
             handles, names, loc="outside right center", fontsize="small", edgecolor="none"
         )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
     return np.asarray(axes)
 
 
@@ -283,7 +287,7 @@ def _backtest_lines(
 ) -> None:
     """Draw error and coverage at one k against the attempts shown, side by side where equal."""
     values = np.sort(rows[shown].unique())
-    apart = 0.4 * np.log(values[1:] / values[:-1]).min() / len(methods)
+    apart = 0.25 * np.log(values[1:] / values[:-1]).min() / len(methods)
     axes[1].axhline(0.95, color="0.6", lw=0.8, zorder=0)
     for i, method in enumerate(methods):
         own = rows.loc[[method]].sort_values(shown) if method in rows.index else rows[:0]
@@ -307,10 +311,11 @@ def _backtest_rows(axes: "NDArray[Any]", rows: "pd.DataFrame") -> None:
     axes[0].plot(rows["mae"], y, "o", color=COLOURS[0], ms=5, clip_on=False, zorder=3)
     axes[1].axvline(0.95, color="0.6", lw=0.8, zorder=0)
     axes[1].plot(rows["coverage_95"], y, "o", color=COLOURS[1], ms=5, clip_on=False, zorder=3)
-    axes[0].set(xlim=(0, None), xlabel="mean absolute error")
+    bar = ", bar: 2 SE over systems" if error.any() else ""
+    axes[0].set(xlim=(0, None), xlabel=f"mean absolute error{bar}")
     axes[1].set(xlim=(0, 1.02), xlabel="coverage of 95% bands")
     for ax in axes:
-        ax.set_yticks(y, rows.index, fontsize="small")
+        ax.set_yticks(y, rows.index, fontsize="small", parse_math=False)
         ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.grid(axis="y", color="0.92", lw=0.8)
         ax.set_axisbelow(True)
