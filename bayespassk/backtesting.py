@@ -600,7 +600,7 @@ def _table(plan: _Plan, done: _Done) -> "pd.DataFrame":
 
 def _type_of(column: str) -> Any:
     if column in TEXT:
-        return "object"
+        return "str"
     if column in WHETHER:
         return "boolean"
     return "int64" if column in WHOLE else "float64"

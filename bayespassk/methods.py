@@ -248,13 +248,15 @@ def _fitted(task: Task, family: Family, pooling: Pooling) -> _Fitted:
     return _Fitted(draws, diagnostics(posterior), tuple(s for each in bare for s in each), seconds)
 
 
-def forecasts(methods: Mapping[str, Method], task: Task) -> dict[str, tuple[list[Forecast], float]]:
+def forecasts(
+    methods: Mapping[str, Method], task: Task, fits: dict[_Key, _Fitted] | None = None
+) -> dict[str, tuple[list[Forecast], float]]:
     """Return for each method what it says of each system, and how many seconds that took.
 
-    A family that several methods need is fitted once; each is charged for it. A method that fails
-    says so in the note of its forecasts, which are NaN.
+    A family that several methods need is fitted once, or taken from `fits`; each is charged for
+    it. A method that fails says so in the note of its forecasts, which are NaN.
     """
-    fits: dict[_Key, _Fitted] = {}
+    fits = {} if fits is None else fits
     found = {}
     for name, method in methods.items():
         with warnings.catch_warnings():
