@@ -97,9 +97,9 @@ def backtest(
         Resamplings of the problems that make the band of an estimator.
     output : path, optional
         Folder for the results: scores.csv, summary.md, summary.png, and journal.jsonl with every
-        thinning that is finished. If it is there, only what is missing is computed: after an
-        interruption, or with more methods, n, k or repeats. A method of your own is known by its
-        name only: give it another one when you change it.
+        thinning that is finished. If it is there, only what is missing or failed is computed:
+        after an interruption, or with more methods, n, k or repeats. A method of your own is
+        known by its name only: give it another one when you change it.
     format : {"csv", "parquet"}
         Of the scores; "parquet" needs pyarrow.
     cores : int, default all
@@ -366,15 +366,24 @@ def _check_places(
         cores = len(os.sched_getaffinity(0)) if here else os.cpu_count() or 1
     if not isinstance(cores, int) or cores < 1:
         raise OptionError(f"cores must be a whole number from 1; got {cores!r}")
-    if cores > 1:
-        try:
-            pickle.dumps(plan)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
+    for name, method in plan.methods.items() if cores > 1 else ():
+        if not _importable(method):
             raise OptionError(
-                "a method of your own must be a function that other processes can import, defined "
-                f"at the top of a module; or give cores=1 ({error})"
-            ) from None
+                f"a method of your own must be a function that other processes can import, defined "
+                f"at the top of a module or script; {name!r} is not. Move it there, or give cores=1"
+            )
     return cores
+
+
+def _importable(method: Method) -> bool:
+    """Return whether a new process would find what the method is made of."""
+    if method.kind != "own":
+        return True
+    try:
+        where = pickle.dumps(method)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return False
+    return b"__main__" not in where or hasattr(sys.modules["__main__"], "__file__")
 
 
 # Doing it --------------------------------------------------------------------------------------
@@ -540,7 +549,10 @@ def _work(piece: Piece) -> list[Row]:
 
 
 def _finished(plan: _Plan, journal: Journal | None) -> _Done:
-    """Return what a journal has of the plan's methods, or raise an error if one has changed."""
+    """Return what a journal has of the plan's methods, or raise an error if one has changed.
+
+    What failed is left out: it is tried again.
+    """
     done: _Done = {}
     for line in [] if journal is None else journal.lines:
         if plan.unit not in line:
@@ -553,7 +565,9 @@ def _finished(plan: _Plan, journal: Journal | None) -> _Done:
                 )
         left = {name: asked["k"] for name, asked in line["asked"].items()}
         _add(done, (line[plan.unit], line["repeat"], left), line["rows"])
-    return done
+    return {
+        key: rows for key, rows in done.items() if all(row["point"] is not None for row in rows)
+    }
 
 
 def _add(done: _Done, piece: Piece, rows: list[Row]) -> None:

@@ -393,6 +393,22 @@ def test_a_line_cut_short_is_done_again(log, tmp_path):
         assert all(json.loads(line) for line in journal.read_text().splitlines())
 
 
+def test_what_failed_is_tried_again(log, tmp_path):
+    said = {"fails": True}
+
+    def mine(counts, k, seed):
+        if said["fails"]:
+            raise ValueError("not yet")
+        return share_solved(counts, k, seed)
+
+    options = {"n": 20, "k": 50, "repeats": 2, "cores": 1, "output": tmp_path}
+    assert bp.backtest(log, {"mine": mine}, **options)["point"].isna().all()
+    said["fails"] = False
+    assert bp.backtest(log, {"mine": mine}, **options)["point"].notna().all()
+    said["fails"] = True
+    assert bp.backtest(log, {"mine": mine}, **options)["point"].notna().all()
+
+
 def test_other_work_in_the_folder_is_refused(log, counts, tmp_path):
     options = {"n": 20, "k": 50, "repeats": 1, "cores": 1, "output": tmp_path}
     bp.backtest(log, {"mine": "plug-in"}, **options)
