@@ -6,10 +6,10 @@ import pickle
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -172,8 +172,8 @@ def backtest(
     >>> scores = bp.backtest(bp.load_example(), "beta", n=100, k=10_000, repeats=1, cores=1)
     >>> scores[["system", "truth", "point", "lower_95", "upper_95"]].round(2)
       system  truth  point  lower_95  upper_95
-    0  small   0.97   0.92      0.79      0.99
-    1  large   1.00   0.99      0.96      1.00
+    0  small   0.87   0.81      0.72      0.89
+    1  large   0.95   0.96      0.92      0.99
     """
     plan = _planned(counts, methods, n, k, repeats, budget, replicates, random_seed)
     cores = _check_places(plan, output, format, cores)
@@ -454,21 +454,26 @@ def _run(
     keep: Callable[[Piece, list[Row]], None],
     progress: bool,
 ) -> None:
-    with progress_bar(progress and bool(pieces), "Backtest", len(pieces)) as advance:
-        each = _in_processes if min(cores, len(pieces)) > 1 else _in_turn
-        for number, (piece, rows) in enumerate(each(plan, pieces, cores), 1):
+    each = _in_processes if min(cores, len(pieces)) > 1 else _in_turn
+    show = progress and bool(pieces)
+    with (
+        progress_bar(show, "Backtest", len(pieces)) as advance,
+        closing(each(plan, pieces, cores)) as finished,  # so that its processes end with it
+    ):
+        for number, (piece, rows) in enumerate(finished, 1):
             keep(piece, rows)
             advance(f"Backtest: {plan.unit} = {piece[0]:,}, repeat {piece[1] + 1}", number)
 
 
-def _in_turn(plan: _Plan, pieces: list[Piece], _cores: int) -> Iterator[tuple[Piece, list[Row]]]:
+type _Finished = Generator[tuple[Piece, list[Row]]]
+
+
+def _in_turn(plan: _Plan, pieces: list[Piece], _cores: int) -> _Finished:
     for piece in pieces:
         yield piece, _piece(plan, piece)
 
 
-def _in_processes(
-    plan: _Plan, pieces: list[Piece], cores: int
-) -> Iterator[tuple[Piece, list[Row]]]:
+def _in_processes(plan: _Plan, pieces: list[Piece], cores: int) -> _Finished:
     """Yield pieces as they are finished; on an interruption, the processes are ended."""
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())

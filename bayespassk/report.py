@@ -429,8 +429,9 @@ def backtest_summary(scores: "pd.DataFrame", figure: str | None = None) -> str:
     parts += _backtest_failures(scores)
     parts += [
         "## From what",
-        f"bayespassk {about['version']}, seed {about['seed']}, {about['repeats']} thinnings, "
-        f"{about['replicates']} resamplings for the bands of estimators, input sha256 "
+        f"bayespassk {about['version']}, seed {about['seed']}, "
+        f"{_counted(about['repeats'], 'thinning')} for each {shown}, {about['replicates']} "
+        "resamplings for the bands of estimators, input sha256 "
         f"{about['input_sha256'][:16]}.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -441,7 +442,7 @@ BACKTEST_WORDS = (
     "so few systems, or, where there is one, so few thinnings of it. Log error: mean absolute "
     "error of log pass@k. CRPS and score: continuous ranked probability score, and interval score "
     "of the 95% band; smaller is better. Covered: share of 50%, 80% and 95% bands that held the "
-    "truth. Seconds: median, of a forecast of all systems."
+    "truth, of forecasts that have one. Seconds: median, of a forecast of all systems."
 )
 
 
@@ -463,11 +464,11 @@ def _backtest_question(scores: "pd.DataFrame", shown: str) -> str:
         )
     systems = about["systems"]
     some = ", ".join(_escaped(name) for name in systems[:8]) + (", ..." if systems[8:] else "")
+    often = _counted(about["repeats"], "time")
     return (
         f"{asked}, would these forecasts have been right, and would their bands have covered? The "
         "truth is Chen's estimate from all attempts. "
-        f"{_counted(len(systems), 'system')} ({some}), each hidden {about['repeats']} times."
-        + _unjudged(scores)
+        f"{_counted(len(systems), 'system')} ({some}), each hidden {often}." + _unjudged(scores)
     )
 
 

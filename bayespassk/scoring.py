@@ -118,11 +118,12 @@ def summarize_backtest(scores: "pd.DataFrame", by: Sequence[str] | None = None) 
     Examples
     --------
     >>> import bayespassk as bp
-    >>> scores = bp.backtest(bp.load_example(), ["plug-in", "log-log"], n=50, k=1000, repeats=3)
+    >>> methods = ["plug-in", "log-log"]
+    >>> scores = bp.backtest(bp.load_example(), methods, n=50, k=1000, repeats=3, cores=1)
     >>> bp.summarize_backtest(scores)[["n", "method", "k", "forecasts", "mae"]].round(2)
         n   method     k  forecasts   mae
-    0  50  plug-in  1000          6  0.19
-    1  50  log-log  1000          6  0.23
+    0  50  plug-in  1000          6  0.29
+    1  50  log-log  1000          6  0.03
     """
     import pandas as pd
 
