@@ -1,4 +1,5 @@
 from . import estimators as estimators
+from .backtesting import backtest as backtest
 from .calibrating import calibrate as calibrate, summarize_calibration as summarize_calibration
 from .checking import (
     check as check,
@@ -58,6 +59,7 @@ from .functionals import (
 )
 from .logs import load_example as load_example, read_csv as read_csv
 from .plot import (
+    plot_backtest as plot_backtest,
     plot_check as plot_check,
     plot_forecast as plot_forecast,
     plot_loo_pit as plot_loo_pit,
@@ -70,6 +72,7 @@ from .posterior import (
     log_likelihood as log_likelihood,
     save as save,
 )
+from .scoring import summarize_backtest as summarize_backtest
 from .simulating import simulate as simulate, thin as thin
 
 __version__: str

@@ -41,6 +41,21 @@ class _Ks(click.ParamType[list[int]]):
         return list(check_k(_number(part) for part in value.split(",")))
 
 
+class _Sizes(click.ParamType[list[int]]):
+    """Numbers of attempts to show, separated by commas."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, *_context: Any) -> list[int]:
+        try:
+            return [int(part.replace("_", "")) for part in value.split(",")]
+        except ValueError:
+            raise OptionError(
+                "attempts to show must be whole numbers separated by commas, as in 20,100; got "
+                f"{value!r}"
+            ) from None
+
+
 class _Shares(click.ParamType[list[float]]):
     """Values of pass@k, separated by commas."""
 
@@ -399,6 +414,55 @@ def compare_systems_command(
         whole.attrs = found[0][1].attrs
         text = report.as_json(whole, meta) if form == "json" else report.as_csv(whole)
     _print(text, output)
+
+
+@cli.command("backtest")
+@click.argument("counts", type=click.Path())
+@_option(
+    "--methods",
+    metavar="NAME,NAME,...",
+    help="Estimators, families, averages (beta+kumaraswamy), partial:beta, default.  "
+    "[default: all estimators, beta and default]",
+)
+@_option("--n", type=_Sizes(), help="Attempts to show at each problem.  [default: half of them]")
+@_option("--budget", type=_Sizes(), help="Instead of --n: attempts to show of each system.")
+@_option("--k", type=_Ks(), help="Attempts allowed.  [default: all that were made]")
+@_option("--repeats", default=10, help="Random thinnings for each n.")
+@_option("--cores", type=int, help="Processes.  [default: all cores]")
+@_option("-o", "--output", type=click.Path(), help="Folder for the results; finished work is kept.")
+@_option(
+    "--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", help="Of the scores."
+)
+@_option("--seed", default=1, help="Repeats every random step.")
+def backtest_command(
+    counts: str, methods: str | None, form: Any, seed: int, output: str | None, **options: Any
+) -> None:
+    """Hide attempts of COUNTS, forecast them, and say whether the forecasts were right.
+
+    With --output, the same command goes on where it was interrupted, and one with more methods,
+    n, k or repeats computes only what is missing.
+    """
+    from bayespassk import report
+    from bayespassk.backtesting import backtest
+    from bayespassk.logs import read_csv
+
+    names = None if methods is None else [name.strip() for name in methods.split(",")]
+    try:
+        scores = backtest(
+            read_csv(counts), names, output=output, format=form, random_seed=seed, **options
+        )
+    except KeyboardInterrupt:
+        if output is None:
+            raise
+        click.echo(
+            f"Interrupted; what is finished is in {output}: the same command goes on from there.",
+            err=True,
+        )
+        sys.exit(130)
+    if output is None:
+        click.echo(report.backtest_summary(scores), nl=False)
+    else:
+        click.echo(f"{output}: saved scores.{form} and a summary", err=True)
 
 
 @cli.command("families")

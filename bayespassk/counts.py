@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -206,6 +206,11 @@ class Counts:
         yield from ((name, getattr(self, name)) for name in COLUMNS)
         for name, values in self.covariates.items():
             yield f"covariate {name}", np.array([str(value) for value in values], dtype=object)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields: dict[str, Any] = {name: getattr(self, name) for name in COLUMNS}
+        fields |= {"stopping": self.stopping, "covariates": dict(self.covariates)}
+        return partial(Counts, **fields), ()
 
     def __len__(self) -> int:
         return len(self.problem)

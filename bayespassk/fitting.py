@@ -35,7 +35,7 @@ from bayespassk.posterior import (
 if TYPE_CHECKING:
     import pymc as pm
 
-__all__ = ["build_model", "fit"]
+__all__ = ["build_model", "fit", "one_thread_each", "progress_bar"]
 
 type Method = Literal["nuts", "advi", "fullrank_advi"]
 type Draws = dict[str, NDArray[np.float64]]
@@ -49,6 +49,9 @@ FUSION = "fuse_indexed_into_elemwise"
 MOST_COMPILED = 16
 _CACHE: dict[Any, Any] = {}
 """Compiled models, the oldest first."""
+
+_THREADS: int | None = None
+"""Threads that sample the chains of a fit; None for as many as there are cores."""
 
 _COMPILING = threading.Lock()
 """Two threads that compile at once can hang."""
@@ -341,7 +344,7 @@ def _nuts_each(
     """Sample each system by itself: its posterior shares nothing with the others."""
     systems = setup.counts.systems
     traces = []
-    with _progress(progress, "Compiling the model", len(systems)) as advance:
+    with progress_bar(progress, "Compiling the model", len(systems)) as advance:
         for position, system in enumerate(systems):
             own = setup.of_system(position)
             data = own.data()
@@ -379,7 +382,7 @@ def _nuts_jointly(
     setup: Setup, size: Size, seed: int, progress: bool
 ) -> tuple[Draws, Draws, Diagnostics]:
     """Sample all systems together, as what they share is not known."""
-    with _progress(progress, "Looking at each system", 3) as advance:
+    with progress_bar(progress, "Looking at each system", 3) as advance:
         data = setup.data(centring_of(setup, np.random.default_rng([seed, 3])))
         advance("Compiling the model", 1)
         compiled = _compiled(setup.family, setup.hierarchy, data)
@@ -415,6 +418,7 @@ def _sample(
         draws=size.draws,
         tune=size.tune,
         chains=size.chains,
+        cores=_THREADS,
         seed=seed,
         target_accept=size.target_accept,
         save_warmup=False,
@@ -481,7 +485,7 @@ def _advi(
     from scipy.stats import multivariate_normal
 
     together = setup.hierarchy.pooling != "none" or setup.design is not None
-    with _progress(progress, "Compiling the model", ADVI_STEPS) as advance:
+    with progress_bar(progress, "Compiling the model", ADVI_STEPS) as advance:
         centring = None
         if setup.hierarchy.pooling != "none":
             centring = centring_of(setup, np.random.default_rng([seed, 3]))
@@ -600,7 +604,7 @@ def _diagnose_advi(
 
 
 @contextmanager
-def _progress(show: bool, start: str, steps: int) -> Iterator[Callable[[str, int], None]]:
+def progress_bar(show: bool, start: str, steps: int) -> Iterator[Callable[[str, int], None]]:
     """Show a bar on standard error if that is a terminal; yields what moves it to a step."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -620,6 +624,12 @@ def _progress(show: bool, start: str, steps: int) -> Iterator[Callable[[str, int
             bar.update(task, description=description, completed=completed)
 
         yield advance
+
+
+def one_thread_each() -> None:
+    """Sample the chains of each fit one after the other: for processes that run side by side."""
+    global _THREADS  # noqa: PLW0603 -- of the process, as the cache of compiled models
+    _THREADS = 1
 
 
 def _sampler(method: str) -> str:

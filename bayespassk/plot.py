@@ -1,19 +1,28 @@
 """Figures of what others computed: one function a verb, each returns its Axes."""
 
-from typing import TYPE_CHECKING
+import io
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from bayespassk.errors import OptionError
 from bayespassk.forecasting import summarize
+from bayespassk.scoring import summarize_backtest
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_check", "plot_forecast", "plot_loo_pit"]
+__all__ = [
+    "backtest_image",
+    "plot_backtest",
+    "plot_check",
+    "plot_forecast",
+    "plot_loo_pit",
+]
 
 # Okabe and Ito's colours, told apart by the colour-blind; the line styles do so in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -206,3 +215,119 @@ def plot_loo_pit(pit: xr.DataArray, *, prob: float = 0.95, ax: "Axes | None" = N
     )
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def plot_backtest(scores: "pd.DataFrame") -> NDArray[Any]:
+    """Return the axes of a backtest: how far forecasts were off, and how often 95% bands held.
+
+    Above, the mean absolute error; below, the share of 95% bands that held the truth, with a
+    line where it should be. A column for each k. With several n (or budgets), a line for each
+    method; with one, a row for each, the smallest error (mean over k) on top, and a bar of two
+    standard errors for having so few systems.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        From :func:`bayespassk.backtest`.
+
+    Returns
+    -------
+    array of Axes, dims (2, k)
+
+    Notes
+    -----
+    Thinnings of one log share its truth, so that with few systems a coverage away from the line
+    means little; see :func:`bayespassk.summarize_backtest`.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
+
+    table = summarize_backtest(scores)
+    table = table[table["forecasts"] > 0]
+    shown, ks = str(table.columns[0]), table["k"].unique()
+    alone = table[shown].nunique() == 1
+    methods = table.groupby("method", sort=False)["mae"].mean().sort_values().index.tolist()
+    _, axes = plt.subplots(
+        2,
+        len(ks),
+        figsize=(3.4 + 2.6 * len(ks), 1.6 + (0.44 * len(methods) if alone else 4.6)),
+        sharex=not alone,
+        sharey="row",
+        squeeze=False,
+        layout="constrained",
+    )
+    for column, k in enumerate(ks):
+        rows = table[table["k"] == k].set_index("method")
+        if alone:
+            _backtest_rows(axes[:, column], rows.reindex(methods))
+        else:
+            _backtest_lines(axes[:, column], rows, shown, methods)
+        axes[0, column].set_title(f"k = {k:,}", fontsize="medium", loc="left")
+    for ax in axes.flat:
+        if not alone:
+            ax.label_outer()
+        ax.spines[["top", "right"]].set_visible(False)
+    if not alone:
+        if (table["mae"] > 0).all():
+            axes[0, 0].set_yscale("log", subs=[])
+            axes[0, 0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes[0, 0].yaxis.set_major_formatter("{x:.3g}")
+        handles = axes[0, 0].get_lines()
+        names = [line.get_label() for line in handles]
+        legend = axes[0, 0].figure.legend(
+            handles, names, loc="outside right center", fontsize="small", edgecolor="none"
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    return np.asarray(axes)
+
+
+def _backtest_lines(
+    axes: "NDArray[Any]", rows: "pd.DataFrame", shown: str, methods: list[str]
+) -> None:
+    """Draw error and coverage at one k against the attempts shown, side by side where equal."""
+    values = np.sort(rows[shown].unique())
+    apart = 0.25 * np.log(values[1:] / values[:-1]).min() / len(methods)
+    axes[1].axhline(0.95, color="0.6", lw=0.8, zorder=0)
+    for i, method in enumerate(methods):
+        own = rows.loc[[method]].sort_values(shown) if method in rows.index else rows[:0]
+        x = own[shown] * np.exp((i - (len(methods) - 1) / 2) * apart)
+        colour, style = COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]
+        options = {"color": colour, "ls": style, "marker": "o", "ms": 4.5, "lw": 1.2}
+        axes[0].plot(x, own["mae"], label=method, **options)
+        axes[1].plot(x, own["coverage_95"], **options)
+    what = "n, attempts shown at each problem" if shown == "n" else "attempts shown of each system"
+    axes[0].set(xscale="log", ylabel="mean absolute error")
+    axes[1].set(xlabel=what, ylabel="coverage of 95% bands", ylim=(-0.03, 1.03))
+    axes[1].set_xticks(values, [f"{value:,}" for value in values])
+    axes[1].minorticks_off()
+
+
+def _backtest_rows(axes: "NDArray[Any]", rows: "pd.DataFrame") -> None:
+    """Draw error and coverage of each method at one k, of one number of attempts shown."""
+    y = np.arange(len(rows))
+    error = 2 * rows["mae_se_systems"].fillna(0.0)
+    axes[0].hlines(y, (rows["mae"] - error).clip(lower=0), rows["mae"] + error, color="0.7", lw=2)
+    axes[0].plot(rows["mae"], y, "o", color=COLOURS[0], ms=5, clip_on=False, zorder=3)
+    axes[1].axvline(0.95, color="0.6", lw=0.8, zorder=0)
+    axes[1].plot(rows["coverage_95"], y, "o", color=COLOURS[1], ms=5, clip_on=False, zorder=3)
+    bar = ", bar: 2 SE over systems" if error.any() else ""
+    axes[0].set(xlim=(0, None), xlabel=f"mean absolute error{bar}")
+    axes[1].set(xlim=(0, 1.02), xlabel="coverage of 95% bands")
+    for ax in axes:
+        ax.set_yticks(y, rows.index, fontsize="small", parse_math=False)
+        ax.set_ylim(len(rows) - 0.5, -0.5)
+        ax.grid(axis="y", color="0.92", lw=0.8)
+        ax.set_axisbelow(True)
+        ax.tick_params(axis="y", length=0)
+
+
+def backtest_image(scores: "pd.DataFrame") -> bytes:
+    """Return :func:`plot_backtest` as a PNG."""
+    import matplotlib.pyplot as plt
+
+    figure = plot_backtest(scores)[0, 0].figure
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=150)
+    plt.close(figure)
+    return image.getvalue()

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bayespassk.families.base import Floats, Parameters
 from bayespassk.posterior import Part, family_of, parts_of, system_seed
+from bayespassk.special import log_no_success
 
 __all__ = ["Seen"]
 
@@ -142,6 +143,39 @@ class Seen:
                     result[some, order] += first.cumsum(-1).sum(1)
         return (result / self.problems).reshape(*self.shape, len(ks))
 
+    def of_log(
+        self, attempts: NDArray[np.int64], ks: NDArray[np.int64], draws: int = 1000
+    ) -> Floats:
+        """Return Chen's estimate from a longer log, of which the fit saw a part: dims (draw, k).
+
+        The hidden attempts at a problem succeed with its p, drawn given what was shown of it; the
+        successes shown are successes of the log. For k far below the attempts this is pass@k of
+        the benchmark, and at k equal to them the share of problems solved in that very run.
+
+        Parameters
+        ----------
+        attempts : array of int, dims (row,)
+            Attempts in all, of each row of the fit: no fewer than the fit saw.
+        ks : array of int, dims (k,)
+            At most the fewest of them at a problem of this system.
+        draws : int
+            How many draws of the posterior to look at, evenly spread over its chains.
+        """
+        rng = np.random.default_rng([self.seed, 6])
+        total = self.shape[0] * self.shape[1]
+        chosen = np.linspace(0, total - 1, min(draws, total)).astype(np.int64)
+        result = np.zeros((len(chosen), len(ks)))
+        for part in self.parts:
+            c, f = part.cells.successes[part.cells.inverse], part.cells.failures[part.cells.inverse]
+            made = attempts[part.rows]
+            flat = {name: value.ravel()[chosen] for name, value in part.parameters.items()}
+            step = max(1, CHUNK // len(c))
+            for i in range(0, len(chosen), step):
+                some = slice(i, i + step)
+                p = self.family.draw_seen({n: v[some] for n, v in flat.items()}, rng, c, f)
+                result[some] += _solved(c + rng.binomial(made - c - f, p), made, ks)
+        return result / self.problems
+
     def _blocks(self) -> Iterator[tuple[Part, slice, dict[str, Floats], np.random.Generator]]:
         """Yield each part with some of the draws, few enough to hold their p at once."""
         rng = np.random.default_rng(self.seed)
@@ -166,6 +200,23 @@ class Seen:
         p = self.family.draw_seen(parameters, rng, successes, failures)
         with np.errstate(divide="ignore"):
             return -np.log1p(-p)
+
+
+def _solved(
+    successes: NDArray[np.int64], attempts: NDArray[np.int64], ks: NDArray[np.int64]
+) -> Floats:
+    """Return the sum over problems of Chen's 1 - C(n-c, k) / C(n, k), dims (draw, k).
+
+    `successes` have dims (draw, problem); what is distinct among them is evaluated once.
+    """
+    sizes, which = np.unique(attempts, return_inverse=True)
+    pairs, inverse = np.unique(successes * len(sizes) + which, return_inverse=True)
+    c, n = pairs // len(sizes), sizes[pairs % len(sizes)]
+    solved = -np.expm1(log_no_success(c[:, None], n[:, None], ks))
+    result = np.empty((len(successes), len(ks)))
+    for i in range(len(ks)):
+        result[:, i] = solved[:, i][inverse].sum(-1)
+    return result
 
 
 def _in_parts(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
@@ -53,7 +54,7 @@ def simulate(
     )
 
 
-def thin(counts: Counts, attempts: int, *, random_seed: int | None = None) -> Counts:
+def thin(counts: Counts, attempts: ArrayLike, *, random_seed: int | None = None) -> Counts:
     """Return what would have been seen with fewer attempts: a random subset of those made.
 
     Successes are drawn without replacement (hypergeometric), so the result is distributed
@@ -63,37 +64,58 @@ def thin(counts: Counts, attempts: int, *, random_seed: int | None = None) -> Co
     ----------
     counts : Counts
         A log whose attempts were fixed in advance; not one that stopped at a success.
-    attempts : int
-        Attempts to keep at each problem.
+    attempts : int or array of int, dims (row,)
+        Attempts to keep at each problem; of an array, one number for each row, 0 among them.
     random_seed : int, optional
         Repeats the result.
 
     Raises
     ------
     OptionError
-        If a problem has fewer attempts than are to be kept, or more than 1e9; or if the number of
-        attempts was not fixed in advance.
+        If a problem has fewer attempts than are to be kept, or more than 1e9; if `attempts` has
+        another length than the counts; or if the number of attempts was not fixed in advance.
     """
     if counts.stopping != "fixed":
         raise OptionError(
             "thinning needs attempts whose number was fixed in advance; these have stopping="
             f"{counts.stopping!r}, and fewer of them would not be what the rule had given"
         )
-    least, most = int(counts.attempts.min()), int(counts.attempts.max())
-    if not 0 < attempts <= least:
-        raise OptionError(
-            f"attempts must be from 1 to those made at every problem, of which there are as few "
-            f"as {least:,}; got {attempts:,}"
-        )
+    kept, most = _to_keep(counts, attempts), int(counts.attempts.max())
     if most >= 10**9:
         raise OptionError(f"thinning needs fewer than 1e9 attempts a problem; got {most:,}")
     rng = np.random.default_rng(random_seed)
-    kept = rng.hypergeometric(counts.successes, counts.attempts - counts.successes, attempts)
+    successes = rng.hypergeometric(counts.successes, counts.attempts - counts.successes, kept)
     return Counts(
         benchmark=counts.benchmark,
         system=counts.system,
         problem=counts.problem,
-        attempts=np.full(len(counts), attempts),
-        successes=kept,
+        attempts=kept,
+        successes=successes,
         covariates=counts.covariates,
     )
+
+
+def _to_keep(counts: Counts, attempts: ArrayLike) -> NDArray[np.int64]:
+    """Return the attempts to keep at each row, or raise an error if they were not made."""
+    given = np.asarray(attempts)
+    if given.ndim == 0:
+        least = int(counts.attempts.min())
+        if not 0 < given <= least:
+            raise OptionError(
+                f"attempts must be from 1 to those made at every problem, of which there are as "
+                f"few as {least:,}; got {given:,}"
+            )
+        return np.full(len(counts), int(given))
+    if given.shape != (len(counts),) or not np.issubdtype(given.dtype, np.integer):
+        raise OptionError(
+            f"attempts must be one whole number, or one for each of the {len(counts):,} rows; got "
+            f"an array of {given.dtype} of shape {given.shape}"
+        )
+    bad = np.flatnonzero((given < 0) | (given > counts.attempts))
+    if len(bad):
+        raise OptionError(
+            f"attempts must be from 0 to those made at the problem: {len(bad):,} of "
+            f"{len(counts):,} rows {'breaks' if len(bad) == 1 else 'break'} this, the first is row "
+            f"{bad[0] + 1}: {given[bad[0]]:,} of {counts.attempts[bad[0]]:,}"
+        )
+    return given.astype(np.int64)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import special as sp
 
-__all__ = ["NUMPY", "Special", "graph", "log_binomial"]
+__all__ = ["NUMPY", "Special", "graph", "log_binomial", "log_no_success"]
 
 # log Gamma(x) = (x - 1/2) log x - x + log(2 pi)/2 + sum_j _STIRLING[j] / x^(2j+1): DLMF 5.11.1.
 # Five terms leave less than 1e-17 above _STIRLING_FROM.
@@ -138,3 +138,16 @@ def log_binomial(n: Any, c: Any) -> Any:
     """Return log C(n, c), the number of orders in which c of n attempts can succeed."""
     n, c = np.asarray(n, dtype=float), np.asarray(c, dtype=float)
     return -np.log1p(n) - sp.betaln(c + 1.0, n - c + 1.0)
+
+
+def log_no_success(successes: Any, attempts: Any, k: Any) -> Any:
+    """Return log C(n-c, k) - log C(n, k): that k attempts out of n hold none of the c successes.
+
+    For k <= n; it is the same with c and k swapped, so the shorter of two products is taken.
+    """
+    c, n, k = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (successes, attempts, k)))
+    few, many = np.minimum(c, k), np.maximum(c, k)
+    possible = few + many <= n
+    left = np.where(possible, n - many - few, 0.0)
+    log_share = NUMPY.log_rising(left + 1, few) - NUMPY.log_rising(n - few + 1, few)
+    return np.where(possible, np.minimum(log_share, 0.0), -np.inf)

@@ -142,6 +142,11 @@ BAD = {
     "sampling a saved fit": (["forecast", "{fit}", "--draws", "10"], "--draws has no meaning for a saved fit"),
     "one system of two": (["compare-systems", "{fit}", "-a", "small"], "-a and -b must be given together"),
     "no such system": (["compare-systems", "{fit}", "-a", "small", "-b", "none"], "b must be one of the systems of the fit, 'small', 'large'; got 'none'"),
+    "no such method": (["backtest", "{counts}", "--methods", "plug-in,guess"], "or default; got 'guess'"),
+    "nothing hidden": (["backtest", "{counts}", "--n", "100"], "here from 1 to 99, so that some are hidden"),
+    "n of text": (["backtest", "{counts}", "--n", "5,ten"], "whole numbers separated by commas, as in 20,100; got '5,ten'"),
+    "no truth": (["backtest", "{counts}", "--k", "1000"], "k must be at most 100"),
+    "a file for a folder": (["backtest", "{counts}", "-o", "{bad}"], "output must be a folder"),
     "no command": (["predict"], "No such command 'predict'"),
     "another netCDF": (["forecast", "{other}"], "not a netCDF file"),
 }  # fmt: skip
@@ -184,6 +189,43 @@ def test_an_interruption_leaves_no_traceback_and_no_file(counts_path, tmp_path, 
     assert done.returncode == 130, done.stderr
     assert done.stderr.strip() == "Interrupted; nothing was written."
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backtest_prints_what_it_found_or_keeps_it_in_a_folder(counts_path, tmp_path):
+    asked = ("backtest", counts_path, "--methods", "plug-in, log-log", "--repeats", 2, "--cores", 1)
+    done = run(*asked)
+    assert done.stderr == ""
+    assert "With 50 of 100 attempts at each problem hidden" in done.stdout
+    assert "## n = 50, k = 100" in done.stdout
+    assert "| log-log |" in done.stdout
+    done = run(*asked, "--n", "5,10", "--k", "20,100", "-o", tmp_path / "out")
+    assert done.stdout == ""
+    assert "saved scores.csv and a summary" in done.stderr
+    rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").read_text().splitlines()))
+    assert len(rows) == 2 * 2 * 2 * 2 * 2
+    assert "![Error and coverage](summary.png)" in (tmp_path / "out" / "summary.md").read_text()
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_an_interrupted_backtest_goes_on_from_where_it_was(counts_path, tmp_path, cores):
+    code = (
+        "import os, signal, sys, bayespassk.cli, bayespassk.journal\n"
+        "append = bayespassk.journal.Journal.append\n"
+        "def interrupt(self, line):\n"
+        "    append(self, line)\n"
+        "    if len(self.lines) == 2: os.kill(os.getpid(), signal.SIGINT)\n"
+        "bayespassk.journal.Journal.append = interrupt\n"
+        f"sys.argv = ['bayespassk', 'backtest', {str(counts_path)!r}, '--methods', 'plug-in', '--n', '5', "
+        f"'--repeats', '300', '--cores', '{cores}', '-o', {str(tmp_path)!r}]\n"
+        "bayespassk.cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 130, done.stderr
+    want = f"Interrupted; what is finished is in {tmp_path}: the same command goes on from there."
+    assert done.stderr.strip() == want
+    assert (tmp_path / "journal.jsonl").read_text().count("\n") == 3
+    run("backtest", counts_path, "--methods", "plug-in", "--n", 5, "--repeats", 4, "--cores", 1, "-o", tmp_path)  # fmt: skip
+    assert 4 <= (tmp_path / "journal.jsonl").read_text().count("\n") <= 5
 
 
 def test_version_and_help():

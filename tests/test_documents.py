@@ -52,7 +52,7 @@ def test_the_readme_names_only_commands_and_options_that_exist():
     from bayespassk.cli import cli
 
     for command, options in re.findall(
-        r"bayespassk (fit|forecast|demo|families|compare-systems|compare|check|budget)(.*)",
+        r"bayespassk (fit|forecast|demo|families|compare-systems|compare|check|budget|backtest)(.*)",
         (ROOT / "README.md").read_text(),
     ):
         usage = CliRunner().invoke(cli, [command, "--help"]).output

@@ -24,7 +24,7 @@ from bayespassk.estimators.weighted import OfWeights, labelled, systems_of
 from bayespassk.forecasting import check_interval, check_k
 from bayespassk.posterior import system_seed
 
-__all__ = ["bootstrap"]
+__all__ = ["bootstrap", "replicated"]
 
 type Floats = NDArray[np.float64]
 type Estimator = Callable[..., xr.DataArray | Floats]
@@ -107,8 +107,25 @@ def bootstrap(
     <BLANKLINE>
            [[0.7 , 0.85]]])
     """
-    ks = check_k(k)
     check_interval(prob, "eti")
+    values = replicated(estimator, counts, k, replicates, random_seed)
+    ends = np.quantile(values, [(1 - prob) / 2, (1 + prob) / 2], axis=1)
+    ci_bound = ["lower", "upper"]
+    return labelled(np.moveaxis(ends, 0, -1), counts, k=check_k(k), ci_bound=ci_bound)
+
+
+def replicated(
+    estimator: Estimator,
+    counts: Counts,
+    k: int | Iterable[int],
+    replicates: int,
+    random_seed: int | None,
+) -> Floats:
+    """Return the estimates over resampled problems, dims (system, replicate, k).
+
+    Arguments and errors are those of :func:`bootstrap`.
+    """
+    ks = check_k(k)
     if not isinstance(replicates, int | np.integer) or replicates < 2:
         raise OptionError(f"replicates must be a whole number from 2, say 1000; got {replicates!r}")
     whole = estimator(counts, ks.tolist())  # or an error that says what the estimator needs
@@ -132,8 +149,7 @@ def bootstrap(
                 values[system, start : start + CHUNK] = found
             else:
                 values[system, start : start + CHUNK] = of_weights(cells, part.astype(float), ks)
-    ends = np.quantile(values, [(1 - prob) / 2, (1 + prob) / 2], axis=1)
-    return labelled(np.moveaxis(ends, 0, -1), counts, k=ks, ci_bound=["lower", "upper"])
+    return values
 
 
 def _again(

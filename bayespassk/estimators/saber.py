@@ -24,6 +24,7 @@ from bayespassk.forecasting import check_interval, check_k
 from bayespassk.special import NUMPY
 
 __all__ = [
+    "anchored_at",
     "anchored_of_weights",
     "plugin_of_weights",
     "saber_anchored",
@@ -253,17 +254,20 @@ def saber_anchored_interval(
     """
     check_interval(prob, "eti")
     ks = check_k(k)
+    z = sp.ndtri((1 + prob) / 2)
+    values = np.sort(anchored_at(counts, ks, np.array([-z, z])), axis=1)
+    return labelled(values.swapaxes(1, 2), counts, k=ks, ci_bound=["lower", "upper"])
+
+
+def anchored_at(counts: Counts, ks: Ints, z: Floats) -> Floats:
+    """Return the anchored estimate with alpha + z SE(alpha) for alpha, dims (system, z, k)."""
     _check_anchor(counts)
-    z = float(sp.ndtri((1 + prob) / 2))
-    values = np.empty((len(counts.systems), len(ks), 2))
+    values = np.empty((len(counts.systems), len(z), len(ks)))
     for system, cells in enumerate(systems_of(counts)):
         alpha, error = _alpha(cells, counts.systems[system])
-        ends = np.array([[max(alpha - z * error, SMALLEST_ALPHA)], [alpha + z * error]])
-        bounds = np.concatenate(
-            [_anchored(e[None], cells, problem_weights(cells), ks) for e in ends]
-        )
-        values[system] = np.sort(bounds, axis=0).T
-    return labelled(values, counts, k=ks, ci_bound=["lower", "upper"])
+        each = np.maximum(alpha + z[:, None] * error, SMALLEST_ALPHA)
+        values[system] = _anchored(each, cells, problem_weights(cells), ks)
+    return values
 
 
 def _alpha(cells: Cells, system: str) -> tuple[float, float]:
