@@ -232,9 +232,10 @@ def _target_accept(counts: Counts, family: Family, pooling: str) -> float:
     if pooling == "none" or not isinstance(counts, Counts):
         return own
     systems, benchmarks = len(counts.systems), len(set(counts.benchmarks))
+    few = family.few_systems_accept if isinstance(family, Family) else Family.few_systems_accept
     if systems <= 4 or benchmarks > 1:
-        return max(own, 0.99)
-    return max(own, 0.98 if systems <= 10 else 0.95)
+        return max(own, few)
+    return max(own, min(few, 0.98 if systems <= 10 else 0.95))
 
 
 def _check_options(

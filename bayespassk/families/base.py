@@ -145,6 +145,7 @@ class Family(ABC):
     """The free parameter that says where on the logit axis the mass is; mixtures order it."""
 
     target_accept: ClassVar[float] = 0.95
+    few_systems_accept: ClassVar[float] = 0.99
     draws: ClassVar[int] = 1000
     tune: ClassVar[int] = 1000
     """What `fit` asks of the sampler by default: with these it converges on the logs tried."""

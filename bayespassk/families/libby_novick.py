@@ -44,11 +44,11 @@ class LibbyNovick(Smooth):
         "where problems solved often and problems solved rarely do not follow one power law"
     )
     location: ClassVar[str] = "logit_knee"
-    draws: ClassVar[int] = 2000
+    few_systems_accept: ClassVar[float] = 0.95
 
-    log_a: Prior = Prior(math.log(0.2), 1.0)
-    log_b: Prior = Prior(math.log(3.0), 1.0)
-    logit_knee: Prior = Prior(-3.5, 2.5)
+    log_a: Prior = Prior(math.log(0.2), 1.0, spread=1.0)
+    log_b: Prior = Prior(math.log(3.0), 1.0, spread=1.0)
+    logit_knee: Prior = Prior(-3.5, 2.5, spread=2.5)
 
     def prior(self, declare: Declare, xp: Special = NUMPY) -> dict[str, Any]:
         """Declare the two exponents and where one takes over from the other."""
