@@ -381,7 +381,14 @@ def test_there_are_no_divergences_where_there_is_little_to_learn_from(name):
         assert (found.divergences, found.converged) == (0, True), found.message()
 
 
-SLOW = {"libby-novick", "kumaraswamy", "scaled-beta", "generalized-beta", "logit-normal", "beta-mixture-2"}
+SLOW = {
+    "libby-novick",
+    "kumaraswamy",
+    "scaled-beta",
+    "generalized-beta",
+    "logit-normal",
+    "beta-mixture-2",
+}
 """Their joint model takes more than 20 seconds to compile. Its density is tested in any case."""
 
 

@@ -73,11 +73,11 @@ def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     report.write(path, "old")
 
     def fail(temporary, text, **_):
-        with temporary.open("w") as file:
+        with temporary.open("wb") as file:
             file.write(text[:2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(type(path), "write_text", fail)
+    monkeypatch.setattr(type(path), "write_bytes", fail)
     with pytest.raises(bp.InputError, match=r"out\.csv: cannot be written: No space left"):
         report.write(path, "new text")
     assert path.read_text() == "old"
