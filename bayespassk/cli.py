@@ -562,7 +562,7 @@ def _fit_each(
     covariates: str | None,
     **options: Any,
 ) -> "dict[str, xr.DataTree]":
-    from bayespassk.design import required
+    from bayespassk.covariates import required
     from bayespassk.families import family_from_name
     from bayespassk.fitting import fit
     from bayespassk.logs import read_csv
