@@ -158,12 +158,12 @@ def allocate(
     rng = np.random.default_rng([seed, 8])
     if strategy == "bayes":
         attempts, new, path = _bayes(systems, task, rng)
-        expected = [one.variance() for one in systems]
+        expected = path[-1][1]
     else:
         attempts = _by_rule(strategy, counts, task, int(whole), p, rng)
         new = np.zeros((len(systems), 2), dtype=np.int64)
-        expected = [one.variance_at(attempts[one.rows]) for one in systems]
-        path = [(task.budget, np.array(expected))]
+        expected = np.array([one.variance_at(attempts[one.rows]) for one in systems])
+        path = [(task.budget, expected)]
     spent = float(attempts @ task.costs + new[:, 1].sum() * task.mean_cost)
     spent += float(new[:, 0].sum() * task.new_cost)
     of = outer_coords(fit)["benchmark"].values.astype(object)
@@ -415,8 +415,12 @@ class _System:
         return float(variance_after(*self.totals(self.placed)))
 
     def variance_at(self, attempts: Ints) -> float:
-        """Return the variance that is expected after so many attempts, dims (problem,)."""
+        """Return the variance that is expected after so many attempts, dims (problem,).
+
+        And those at new problems, as they are placed.
+        """
         placed = np.zeros(self.placed.shape)
+        placed[-1] = self.placed[-1]
         sizes = self.lessons.sizes
         m = np.minimum(attempts, sizes[-1])
         upper = np.searchsorted(sizes, m).clip(1)
@@ -453,12 +457,27 @@ class _System:
         return gain, cost[which, to], np.stack([of, start, to], 1)
 
     def attempts(self, rng: np.random.Generator) -> tuple[Ints, Ints]:
-        """Return the attempts at each problem, and the new problems and attempts at them."""
+        """Return the attempts at each problem, and the new problems and attempts at them.
+
+        Problems that are alike get equally many where that is expected to be better than the sizes
+        that were compared.
+        """
         sizes = self.lessons.sizes
         result = np.zeros(len(self.rows), dtype=np.int64)
-        for i, placed in enumerate(self.placed[:-1]):
-            mine = np.flatnonzero(self.group == i)
-            result[rng.permutation(mine)] = np.repeat(sizes, placed)
+        groups = [
+            rng.permutation(np.flatnonzero(self.group == i)) for i in range(len(self.placed) - 1)
+        ]
+        for mine, placed in zip(groups, self.placed, strict=False):
+            result[mine] = np.repeat(sizes, placed)
+        best = self.variance_at(result)
+        for mine in groups:
+            if np.ptp(result[mine]) > 1:
+                even = result.copy()
+                each, over = divmod(int(result[mine].sum()), len(mine))
+                even[mine] = each + (np.arange(len(mine)) < over)
+                variance = self.variance_at(even)
+                if variance < best:
+                    result, best = even, variance
         new = self.placed[-1, 1:]
         return result, np.array([new.sum(), new @ sizes[1:]])
 
@@ -510,6 +529,7 @@ def _bayes(
             spare,
             rng,
         )
+    path.append((task.horizon, np.array([one.variance_at(attempts[one.rows]) for one in systems])))
     return *_first_part(attempts, new, task, rng), path
 
 
