@@ -564,8 +564,7 @@ def _first_part(
     if task.budget >= task.horizon:
         return attempts, new
     share = task.budget / task.horizon
-    with np.errstate(divide="ignore", invalid="ignore"):
-        each = np.where(new[:, 0] > 0, new[:, 1] // np.maximum(new[:, 0], 1), 0)
+    each = new[:, 1] // np.maximum(new[:, 0], 1)
     fewer = np.floor(new[:, 0] * share).astype(np.int64)
     begun = np.stack([fewer, fewer * each], 1)
     left = task.budget - float(begun[:, 1].sum() * task.mean_cost + fewer.sum() * task.new_cost)
@@ -577,6 +576,11 @@ def _first_part(
         left,
         rng,
     )
+    if not part.any() and not fewer.any():  # too little for a new problem as planned
+        at = int(new[:, 0].argmax())
+        affordable = int((task.budget - task.new_cost + 1e-9) // task.mean_cost)
+        if new[at, 0] and affordable > 0:
+            begun[at] = 1, min(affordable, each[at])
     return part, begun
 
 

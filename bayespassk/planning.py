@@ -70,7 +70,8 @@ class Plan:
         As for :func:`bayespassk.allocate`; of `limit`, attempts told count towards it. One number
         if there may be new problems.
     new_problems : int
-        The most new problems that could be added, for the target "population"; see :meth:`ask`.
+        The most new problems that could be added to a system, for the target "population"; see
+        :meth:`ask`.
     random_seed : int
         Repeats fits and ties.
     **options
@@ -152,6 +153,7 @@ class Plan:
         self._limit = limit
         self._begun = self.counts.attempts.copy()
         self._new_problems = new_problems
+        self._known = np.bincount(self.counts.system_index)
         self._fitting = {"family": family, "pooling": pooling, "progress": False} | options
         self._seed = random_seed
         self._fit: xr.DataTree | None = None
@@ -362,9 +364,13 @@ class Plan:
             horizon=max(budget, horizon),
             costs=self._of_rows(self._costs, 1.0),
             limit=0 if spare is None else spare,
-            new_problems=self._new_problems,
+            new_problems=max(0, self._new_problems - self._added_problems()),
             random_seed=self._seed + int(self.counts.attempts.sum()),
         )
+
+    def _added_problems(self) -> int:
+        """Return how many problems were added, to the system that got the most."""
+        return int((np.bincount(self.counts.system_index) - self._known).max())
 
     def _all(self) -> xr.Dataset:
         """Return the allocation of all that may be spent."""

@@ -33,8 +33,8 @@ from bayespassk.journal import Journal
 from bayespassk.posterior import system_seed
 
 STRATEGIES = ["uniform", "fewest-successes", "bayes", "oracle", "reset-and-discard"]
-ROUNDS = np.array([0.1, 0.2, 0.35, 0.5, 0.75, 1.0])
-"""Shares of the budget that "bayes" has spent after each round."""
+ROUNDS = np.array([0.3, 0.45, 0.6, 0.8, 1.0])
+"""Shares of the budget that "bayes" has spent after each round; the first is uniform."""
 
 MARK = "<!-- Everything below is written by benchmarks/allocation.py -->"
 

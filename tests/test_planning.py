@@ -107,7 +107,17 @@ def test_new_problems_are_added_for_the_population():
     plan.tell(new | {"successes": [0] * number})
     assert len(plan.counts) == PROBLEMS + number
     assert plan.spent == 2000 + number * (made // number)
-    assert plan.ask(500)["attempts"].sum() > 0
+    again = plan.ask(500)
+    assert again["attempts"].sum() + again.attrs["new_attempts"].get("system", 0) > 400
+    assert again.attrs["new_problems"].get("system", 0) <= 100 - number
+
+
+def test_a_batch_too_small_for_a_new_problem_is_not_empty():
+    """Otherwise a loop would never end."""
+    plan = plan_of(nothing_yet(), budget=5000, target="population", new_problems=1000, limit=60)
+    plan.tell(run(plan.ask(2400), np.random.default_rng(1)))
+    small = plan.ask(3)
+    assert small["attempts"].sum() + sum(small.attrs["new_attempts"].values()) > 0
 
 
 def test_limits_count_what_was_told_and_costs_what_was_spent():
