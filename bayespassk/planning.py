@@ -183,7 +183,7 @@ class Plan:
         stay 1.25 times too wide or wider (without a budget, with a million further attempts a
         problem). Else "open".
         """
-        if self._spare() is None:
+        if self._nothing_left():
             return "budget spent"
         if self.half_width is None or not self.counts.attempts.any():
             return "open"
@@ -255,12 +255,13 @@ class Plan:
         names = {name: getattr(self.counts, name) for name in ("benchmark", "system", "problem")}
         frame = pd.DataFrame(names).assign(attempts=0)
         frame.attrs = {"new_problems": {}, "new_attempts": {}}
-        spare = self._spare()
-        if spare is None:
+        if self._nothing_left():
             return frame[:0]
         now = min(float(batch), self.left)
         if not self.counts.attempts.any():
-            frame["attempts"] = _evenly(self._of_rows(self._costs, 1.0), spare, now, self._seed)
+            frame["attempts"] = _evenly(
+                self._of_rows(self._costs, 1.0), self._spare(), now, self._seed
+            )
         else:
             further = self._allocated(now, self._needed())
             frame["attempts"] = further["attempts"].values
@@ -328,13 +329,23 @@ class Plan:
             given = np.append(given, np.full(len(self.counts) - len(given), given.mean()))
         return np.broadcast_to(given, len(self.counts))
 
-    def _spare(self) -> NDArray[np.int64] | None:
-        """Return how many further attempts each problem may get, or None if nothing can be paid."""
+    def _spare(self) -> NDArray[np.int64]:
+        """Return how many further attempts each problem may get."""
         made = self.counts.attempts - self._begun
         limit = self._of_rows(self._limit, 2.0**53) - made
-        spare = limit.clip(0).astype(np.int64)
-        can = (spare > 0) & (self._of_rows(self._costs, 1.0) <= self.left + 1e-9)
-        return spare if can.any() else None
+        return np.asarray(limit.clip(0).astype(np.int64))
+
+    def _nothing_left(self) -> bool:
+        """Return whether no attempt can be paid, neither at a problem nor at a new one."""
+        costs = self._of_rows(self._costs, 1.0)
+        old = ((self._spare() > 0) & (costs <= self.left + 1e-9)).any()
+        new = self._target == "population" and self._may_be_added() > 0
+        return not (old or (new and float(costs.mean()) <= self.left + 1e-9))
+
+    def _may_be_added(self) -> int:
+        """Return how many more problems may be added to each system."""
+        added = np.bincount(self.counts.system_index) - self._known
+        return max(0, self._new_problems - int(added.max()))
 
     def _fitted(self) -> xr.DataTree:
         if self._fit is None:
@@ -354,7 +365,6 @@ class Plan:
         return UNLIMITED * len(self.counts) if self.budget is None else self.left
 
     def _allocated(self, budget: float, horizon: float) -> xr.Dataset:
-        spare = self._spare()
         return allocate(
             self._fitted(),
             budget,
@@ -363,14 +373,10 @@ class Plan:
             self._strategy,
             horizon=max(budget, horizon),
             costs=self._of_rows(self._costs, 1.0),
-            limit=0 if spare is None else spare,
-            new_problems=max(0, self._new_problems - self._added_problems()),
+            limit=self._spare(),
+            new_problems=self._may_be_added(),
             random_seed=self._seed + int(self.counts.attempts.sum()),
         )
-
-    def _added_problems(self) -> int:
-        """Return how many problems were added, to the system that got the most."""
-        return int((np.bincount(self.counts.system_index) - self._known).max())
 
     def _all(self) -> xr.Dataset:
         """Return the allocation of all that may be spent."""
