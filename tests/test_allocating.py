@@ -289,10 +289,12 @@ def test_systems_share_a_budget(counts, fit):
     assert int(by_system.sel(system=counts.systems[int(sd.argmax())])) > 1500
 
 
-def test_the_same_seed_gives_the_same_allocation(few_fit):
-    one, same, other = (attempts(few_fit, 50, random_seed=seed) for seed in (1, 1, 2))
+@pytest.mark.parametrize("strategy", ["bayes", "uniform"])
+def test_the_same_seed_gives_the_same_allocation(few_fit, strategy):
+    one, same, other = (attempts(few_fit, 50, strategy, random_seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
-    assert (one != other).any()
+    if strategy == "uniform":  # 50 of 128 problems that are alike
+        assert (one != other).any()
 
 
 def test_problems_that_differ_by_a_covariate(few):
