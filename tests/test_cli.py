@@ -241,6 +241,7 @@ def test_an_interruption_leaves_no_traceback_and_no_file(
     out = tmp_path / "fit.nc"
     code = (
         f"import os, signal, sys, threading, time, {module} as module\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job's children ignore it\n"
         "def interrupt(): time.sleep(1.0); os.kill(os.getpid(), signal.SIGINT)\n"
         "thread = threading.Thread(target=interrupt, daemon=True)\n"
         f"original = module.{name}\n"
@@ -278,6 +279,7 @@ def test_a_backtest_prints_what_it_found_or_keeps_it_in_a_folder(counts_path, tm
 def test_an_interrupted_backtest_goes_on_from_where_it_was(counts_path, tmp_path, cores):
     code = (
         "import os, signal, sys, bayespassk.cli, bayespassk.journal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job's children ignore it\n"
         "append = bayespassk.journal.Journal.append\n"
         "def interrupt(self, line):\n"
         "    append(self, line)\n"
