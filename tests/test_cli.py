@@ -140,7 +140,7 @@ BAD = {
     "target": (["forecast", "{counts}", "--target", "future"], "target must be 'benchmark', 'population' or 'realised'"),
     "prob": (["forecast", "{counts}", "--prob", "95"], "prob must lie between 0 and 1"),
     "family": (["forecast", "{counts}", "--family", "gamma"], "got 'gamma'"),
-    "method": (["fit", "{counts}", "-o", "{out}", "--method", "mle"], "method must be 'nuts'"),
+    "method": (["fit", "{counts}", "-o", "{out}", "--method", "mle"], "method must be 'auto'"),
     "format": (["forecast", "{counts}", "--format", "xml"], "Invalid value for '--format'"),
     "folder": (["fit", "{counts}", "-o", "nowhere/fit.nc"], "the folder must exist"),
     "sampling a saved fit": (["forecast", "{fit}", "--draws", "10"], "--draws has no meaning for a saved fit"),
@@ -241,6 +241,7 @@ def test_an_interruption_leaves_no_traceback_and_no_file(
     out = tmp_path / "fit.nc"
     code = (
         f"import os, signal, sys, threading, time, {module} as module\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job's children ignore it\n"
         "def interrupt(): time.sleep(1.0); os.kill(os.getpid(), signal.SIGINT)\n"
         "thread = threading.Thread(target=interrupt, daemon=True)\n"
         f"original = module.{name}\n"
@@ -278,6 +279,7 @@ def test_a_backtest_prints_what_it_found_or_keeps_it_in_a_folder(counts_path, tm
 def test_an_interrupted_backtest_goes_on_from_where_it_was(counts_path, tmp_path, cores):
     code = (
         "import os, signal, sys, bayespassk.cli, bayespassk.journal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job's children ignore it\n"
         "append = bayespassk.journal.Journal.append\n"
         "def interrupt(self, line):\n"
         "    append(self, line)\n"
