@@ -576,11 +576,11 @@ def convert_command(log: str, output: str | None, covariates: str | None, **opti
 
 
 @cli.command("plan")
-@click.argument("counts", type=click.Path())
+@click.argument("log", type=click.Path())
 @_option("--k", default="10000", help="Attempts allowed in the question asked, up to 1e12.")
 @_option("--budget", type=float, help="Attempts that may be made from now on.")
 @_option("--half-width", type=float, help="Half the width of the band to reach, such as 0.02.")
-@_option("--batch", type=int, help="Attempts to allot now.  [default: the whole budget]")
+@_option("--ask", type=int, help="Attempts to allot now.  [default: the whole budget]")
 @_option("--target", default="benchmark", help="benchmark, population or realised.")
 @_option(
     "--strategy", default="bayes", help="bayes, fewest-successes, uniform or reset-and-discard."
@@ -592,45 +592,43 @@ def convert_command(log: str, output: str | None, covariates: str | None, **opti
 @_seed
 @_fitting
 def plan_command(
-    counts: str,
+    log: str,
     k: str,
     budget: float | None,
     half_width: float | None,
-    batch: int | None,
+    ask: int | None,
     output: str | None,
     seed: int | None,
     family: str,
-    stopping: str,
     covariates: str | None,
     **options: Any,
 ) -> None:
-    """Say where the next attempts should be made, given those of COUNTS.
+    """Say where the next attempts should be made, given those of LOG.
 
     Prints a table of further attempts, or writes it to a CSV file: make them, and add what came
-    of them to COUNTS. Where the evaluation stands is said on standard error.
+    of them to LOG. Where the evaluation stands is said on standard error.
     """
     from bayespassk import report
     from bayespassk.covariates import required
     from bayespassk.families import family_from_name
-    from bayespassk.logs import read_csv
     from bayespassk.planning import Plan
 
-    if batch is None and budget is None:
-        raise OptionError("--batch or --budget must be given, or there is nothing to allot")
+    if ask is None and budget is None:
+        raise OptionError("--ask or --budget must be given, or there is nothing to allot")
     if output is not None:
         _check_folder(output)
     columns = [] if covariates is None else required(covariates)
     plan = Plan(
-        read_csv(counts, stopping=stopping, covariates=columns),
+        _read(log, options, covariates=columns),
         _number(k),
         half_width,
-        budget=batch if half_width is None and budget is None else budget,
+        budget=ask if half_width is None and budget is None else budget,
         family=family_from_name(family),
         random_seed=1 if seed is None else seed,
         covariates=covariates,
         **options,
     )
-    table = plan.ask(plan.left if batch is None else batch)
+    table = plan.ask(plan.left if ask is None else ask)
     click.echo(plan.message(), err=True)
     for system, number in table.attrs["new_problems"].items():
         click.echo(
@@ -642,13 +640,13 @@ def plan_command(
 
 
 @cli.command("design")
-@click.argument("source", metavar="[FIT.nc|COUNTS.csv]", required=False, type=click.Path())
+@click.argument("source", metavar="[FIT.nc|LOG]", required=False, type=click.Path())
 @_option("--problems", type=_Sizes(), default="50,100,200", help="Numbers of problems.")
 @_option("--attempts", type=_Sizes(), default="10,100,1000", help="Attempts at each of them.")
 @_option("--k", type=_Ks(), default="10000", help="Attempts allowed, up to 1e12.")
 @_option("--target", default="benchmark", help="benchmark or population.")
 @_option("--prob", default=0.95, help="Posterior probability of the band.")
-@_option("--system", help="Which system of the pilot, if there are several.")
+@_option("--of-system", help="Which system of the pilot, if there are several.")
 @_option("--truths", default=40, help="Over how many truths to look.")
 @_option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table")
 @_output
@@ -669,14 +667,14 @@ def design_command(
     k: list[int],
     target: Any,
     prob: float,
-    system: str | None,
+    of_system: str | None,
     truths: int,
     family: str,
     **options: Any,
 ) -> None:
     """Say how wide a band to expect of so many problems and attempts, before making them.
 
-    From a pilot: a saved fit, or COUNTS, which are fitted first. Without one, from the prior of
+    From a pilot: a saved fit, or LOG, which are fitted first. Without one, from the prior of
     the family, which is about benchmarks of all kinds.
     """
     from bayespassk import report
@@ -703,7 +701,7 @@ def design_command(
         k,
         target=target,
         prob=prob,
-        system=system,
+        system=of_system,
         truths=truths,
         random_seed=1 if seed is None else seed,
     )

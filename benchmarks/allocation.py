@@ -138,7 +138,7 @@ class Replay:
 
 def fitted(counts: bp.Counts, options: argparse.Namespace, seed: int, quick: bool = False):
     """Return the fit that all strategies share, or a shorter one to allot by."""
-    size = {"draws": 400, "tune": 400, "chains": 2} if quick else {"draws": 750, "tune": 500}
+    size = {"draws": 400, "chains": 2} if quick else {"draws": 1000}
     family = bp.family_from_name(options.family)
     return bp.fit(counts, family, pooling="none", random_seed=seed, progress=False, **size)
 

@@ -101,7 +101,7 @@ def test_a_pilot_of_several_systems_needs_the_name_of_one(fit):
 
 def test_the_command_prints_a_table_and_draws_a_figure(tmp_path, fit_path):
     figure = tmp_path / "design.png"
-    arguments = ["design", str(fit_path), "--system", "small", "--problems", "20,50"]
+    arguments = ["design", str(fit_path), "--of-system", "small", "--problems", "20,50"]
     arguments += ["--attempts", "10", "--k", "100", "--truths", "5"]
     run = CliRunner().invoke(cli, [*arguments, "--figure", str(figure)])
     assert run.exit_code == 0, run.output

@@ -265,4 +265,4 @@ def test_the_command_writes_what_to_attempt_next(path, tmp_path):
 def test_the_command_needs_something_to_allot(path):
     found = CliRunner().invoke(cli, ["plan", str(path), "--half-width", "0.1"])
     assert isinstance(found.exception, bp.OptionError)
-    assert "--batch or --budget" in str(found.exception)
+    assert "--ask or --budget" in str(found.exception)

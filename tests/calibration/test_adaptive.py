@@ -17,7 +17,7 @@ FALSE_ALARM = 1e-3
 
 PROBLEMS, BATCH, K = 40, 5, 1000
 ROUNDS = 3
-LIGHT = {"pooling": "none", "draws": 300, "tune": 300, "chains": 2, "progress": False}
+LIGHT = {"pooling": "none", "draws": 300, "chains": 2, "progress": False}
 
 # Few draws and hard truths: what is tested is the rule, not the length of the chains.
 pytestmark = [
