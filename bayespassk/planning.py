@@ -37,7 +37,7 @@ type Status = Literal["open", "narrow enough", "budget spent", "out of reach"]
 MARGIN = 1.25
 """The expected band must be this many times too wide before a plan is given up."""
 
-UNLIMITED = 1e6
+UNLIMITED = 1e5
 """Further attempts a problem that are thought affordable where there is no budget."""
 
 
@@ -333,6 +333,8 @@ class Plan:
         """Return how many further attempts each problem may get."""
         made = self.counts.attempts - self._begun
         limit = self._of_rows(self._limit, 2.0**53) - made
+        if self.budget is None:
+            limit = np.minimum(limit, UNLIMITED)
         return np.asarray(limit.clip(0).astype(np.int64))
 
     def _nothing_left(self) -> bool:

@@ -233,6 +233,7 @@ def plot_design(table: "pd.DataFrame", *, ax: "Axes | None" = None) -> "Axes":
         Where to draw; a new figure by default.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     if ax is None:
         _, ax = plt.subplots(figsize=(6.0, 3.8), layout="constrained")
@@ -252,9 +253,9 @@ def plot_design(table: "pd.DataFrame", *, ax: "Axes | None" = None) -> "Axes":
         xlabel="attempts in all",
         ylabel=f"half-width of the {table.attrs.get('prob', 0.95):.0%} band of {asked}",
     )
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.yaxis.set_major_formatter("{x:.3g}")
-    ax.yaxis.set_minor_formatter("{x:.2g}")
-    ax.tick_params(axis="y", which="minor", labelsize="x-small")
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.legend(
         title="line: median, shade: 80% of truths",
         title_fontsize="small",

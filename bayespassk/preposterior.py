@@ -48,7 +48,7 @@ GUESSES = 400
 CHUNK = 4_000_000
 """Numbers held at a time, for each of the pairs (a, b) about `WIDTH`."""
 
-WIDTH = 400
+WIDTH = 40
 
 
 @dataclass(frozen=True)
