@@ -14,9 +14,9 @@ The environment is the script's own, in the comment above. The same seed makes t
 same machine; elsewhere arithmetic may be rounded otherwise, and the model that is learned differs.
 
 The population is all problems that :func:`is_held_out`, weighted as :func:`problems` draws them.
-The 128 are the first it draws, repeats left out, before there is a model. ``STEPS`` was chosen with
-other problems of that population, so that the mean of p, the share never solved and the slope of
-pass@k are like those of published logs.
+The 128 are the first it draws, repeats left out, before there is a model. ``DIGITS`` and ``STEPS``
+were chosen with another draw, so that the mean of p, the share never solved and the slope of pass@k
+are like those of published logs.
 """
 
 import argparse
