@@ -739,7 +739,7 @@ def families_command() -> None:
 @cli.command("demo")
 @_seed
 def demo_command(seed: int | None) -> None:
-    """Forecast the bundled example from 100 of its 10,000 attempts, and show the truth."""
+    """Forecast a real log from 50 of its 10,000 attempts a problem, and show the truth."""
     from bayespassk import report
     from bayespassk.estimators import chen
     from bayespassk.fitting import fit
@@ -748,20 +748,23 @@ def demo_command(seed: int | None) -> None:
     from bayespassk.simulating import thin
 
     seed = 1 if seed is None else seed
-    whole, ks = load_example(), [1, 10, 100, 1000, 10_000]
-    click.echo(f"The bundled example (simulated). {whole}.")
-    counts = thin(whole, 100, random_seed=seed)
-    click.echo(f"What 100 attempts a problem would have shown. {counts}.\n")
+    whole, ks = load_example("arithmetic"), [1, 10, 50, 100, 1000, 10_000]
+    counts = thin(whole, 50, random_seed=seed)
     posterior = fit(counts, random_seed=seed)
     draws = forecast(posterior, ks)
     table = summarize(draws)
     table["known"] = chen(whole, ks).ravel()
-    click.echo(report.as_text(table))
-    click.echo(f"\n{report.caption(table, report.provenance(posterior, draws))}")
-    inside = ((table["lower"] <= table["known"]) & (table["known"] <= table["upper"])).sum()
+    p = whole.covariates["p"]
+    table["exact"] = [(1 - (1 - p) ** k).mean() for k in ks]
     click.echo(
-        "known: pass@k from all 10,000 attempts, which the forecast has not seen; "
-        f"{inside} of {len(table)} lie in their interval.\n"
+        "A small language model, trained for minutes, attempts arithmetic that it was never "
+        f"shown.\nAll that it did. {whole}.\n"
+        f"What is shown to the forecast, 50 of them at random (seed {seed}). {counts}.\n\n"
+        f"{report.as_text(table)}\n\n"
+        f"{report.caption(table, report.provenance(posterior, draws))}\n"
+        "known: pass@k from all 10,000 attempts. exact: from the probability of each right answer, "
+        "as the model has it. The forecast has seen neither.\n"
+        f"{_held(table)}\n"
         "Next: bayespassk forecast YOUR_COUNTS.csv --k 1000,1e6"
     )
 
@@ -962,6 +965,21 @@ def _contrast(
         draws,
         contrasting.summarize_difference(draws, prob),
         contrasting.summarize_crossing(crossing, prob),
+    )
+
+
+def _held(table: "pd.DataFrame") -> str:
+    """Return whether the band of a forecast held what is known, in a sentence."""
+    high, low = table["lower"] > table["known"], table["upper"] < table["known"]
+    if not (high | low).any():
+        return f"The band held the known pass@k at all {len(table)} k."
+    missed = ", ".join(
+        f"{k:,} (it was too {'high' if above else 'low'})"
+        for k, above in zip(table["k"][high | low], high[high | low], strict=True)
+    )
+    return (
+        f"The band held the known pass@k at {(~(high | low)).sum()} of {len(table)} k, and missed "
+        f"it at k = {missed}."
     )
 
 

@@ -7,10 +7,13 @@ import os
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import bayespassk as bp
 import made_logs
+from bayespassk.cli import _held
 
 LIGHT = ("--family", "beta", "--pooling", "none")
 """What compiles soonest, for tests that are not about the family."""
@@ -110,11 +113,31 @@ def test_formats_and_targets(fit_path, tmp_path, target):
     assert all(0 < float(row["lower"]) < float(row["upper"]) <= 1 for row in rows)
 
 
-def test_the_demo_shows_forecast_and_truth():
+def test_the_demo_forecasts_a_real_log_and_says_whether_it_was_right():
     done = run("demo")
-    assert "known: pass@k from all 10,000 attempts" in done.stdout
-    assert done.stdout.count("10,000") >= 4
     assert done.stderr == ""
+    assert "50 of them at random (seed 1)" in done.stdout
+    table = done.stdout[done.stdout.index("     system") :].split("\n\n")[0]
+    rows = pd.read_csv(io.StringIO(table), sep=r"\s+", thousands=",")
+    log = bp.load_example("arithmetic")
+    assert rows["k"].tolist() == [1, 10, 50, 100, 1000, 10_000]
+    assert rows["known"].tolist() == pytest.approx(bp.estimators.chen(log, rows["k"])[0], abs=6e-5)
+    exact = [np.mean(1 - (1 - log.covariates["p"]) ** k) for k in rows["k"]]
+    assert rows["exact"].tolist() == pytest.approx(exact, abs=6e-5)
+    held = ((rows["lower"] <= rows["known"]) & (rows["known"] <= rows["upper"])).sum()
+    said = "all 6 k." if held == 6 else f"{held} of 6 k, and missed it at"
+    assert f"The band held the known pass@k at {said}" in done.stdout
+
+
+def test_the_demo_says_where_the_band_missed():
+    table = pd.DataFrame({"k": [1, 10, 1000], "lower": [0.1, 0.2, 0.3], "upper": [0.2, 0.3, 0.4]})
+    assert (
+        _held(table.assign(known=[0.1, 0.25, 0.4])) == "The band held the known pass@k at all 3 k."
+    )
+    assert _held(table.assign(known=[0.09, 0.25, 0.41])) == (
+        "The band held the known pass@k at 1 of 3 k, and missed it at k = 1 (it was too high), "
+        "1,000 (it was too low)."
+    )
 
 
 def test_a_fit_that_did_not_converge_gives_status_0_and_a_loud_warning(counts_path):

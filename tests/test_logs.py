@@ -1,6 +1,11 @@
 """CSV files are read or refused with a message that names the file."""
 
+import re
+import zlib
+
+import numpy as np
 import pytest
+from scipy.stats import binomtest, chi2
 
 import bayespassk as bp
 
@@ -90,3 +95,44 @@ def test_the_example_is_what_its_script_makes(example):
     assert example.systems == ("small", "large")
     assert len(example) == 256
     assert (example.attempts == 10_000).all()
+
+
+@pytest.fixture(scope="module")
+def arithmetic():
+    return bp.load_example("arithmetic")
+
+
+def test_the_arithmetic_example_is_of_problems_that_were_held_out(arithmetic):
+    assert arithmetic.systems == ("transformer",)
+    assert len(arithmetic) == len(set(arithmetic.problem)) == 128
+    assert (arithmetic.attempts == 10_000).all()
+    for problem in arithmetic.problem:
+        assert re.fullmatch(r"(0|[1-9]\d{0,3})[-+*](0|[1-9]\d{0,3})=", problem)
+        assert zlib.crc32(problem.encode()) % 8 == 0, problem
+
+
+def test_the_counts_of_the_arithmetic_example_are_binomial_with_its_exact_p(arithmetic):
+    """Of files that the script makes with other seeds, fewer than one in a thousand would fail."""
+    c, n, p = arithmetic.successes, arithmetic.attempts, arithmetic.covariates["p"]
+    assert min(binomtest(*one).pvalue for one in zip(c, n, p, strict=True)) * len(c) > 5e-4
+    often = n * p > 5
+    z = (c - n * p)[often] / np.sqrt(n * p * (1 - p))[often]
+    assert min(chi2(often.sum()).sf((z**2).sum()), chi2(often.sum()).cdf((z**2).sum())) > 1e-4
+
+
+def test_the_arithmetic_example_is_like_published_logs(arithmetic):
+    """Rare successes, a tail towards zero, and a -log pass@k that falls as a power of k."""
+    ks = np.array([50, 100, 1000, 10_000])
+    p = arithmetic.covariates["p"]
+    curve = np.array([(1 - (1 - p) ** k).mean() for k in ks])
+    assert bp.estimators.chen(arithmetic, ks)[0] == pytest.approx(curve, abs=0.03)
+    slopes = -np.diff(np.log(-np.log(curve))) / np.diff(np.log(ks))
+    assert (slopes > 0.25).all()
+    assert (slopes < 0.45).all()
+    assert 0.02 < p.mean() < 0.3
+    assert 0.1 < (arithmetic.successes <= 5).mean() < 0.4
+
+
+def test_an_example_that_is_not_there():
+    with pytest.raises(bp.OptionError, match=r"'simulated' or 'arithmetic'; got '\.\./secret'"):
+        bp.load_example("../secret")
