@@ -45,6 +45,9 @@ MARKERS = ("o", "s", "^", "D", "v")
 WIDTH = 3.5
 """Inches: a column of a paper, and a phone."""
 
+INSIDE = 4
+"""Up to so many names, a legend is within the axes."""
+
 
 def plot_forecast(
     forecast: xr.DataArray,
@@ -83,7 +86,8 @@ def plot_forecast(
     shape = forecast.sizes["system"], forecast.sizes["k"]
     if known is not None and known.shape != shape:
         raise OptionError(f"truth must have dims (system, k), here {shape}; got {known.shape}")
-    ax = _axes(ax)
+    many = forecast.sizes["system"] if forecast.sizes["system"] > INSIDE else 0
+    ax = _axes(ax, 2.7 + 0.08 * many)
     ks = forecast["k"].values
     names = [str(name) for name in forecast["system"].values]
     notes = _tail_notes(tail_exponent, names)
@@ -95,7 +99,7 @@ def plot_forecast(
         if known is not None:
             marker = MARKERS[i % len(MARKERS)]
             ax.plot(ks, known[i], marker, color=look["color"], ms=4, mec="white", mew=0.6)
-    ax.set(xscale="log", xlim=(ks.min(), ks.max()), ylim=(0, 1))
+    ax.set(xscale="log", xlim=(ks.min(), max(ks.max(), 2 * ks.min())), ylim=(0, 1))
     _shade_attempts(ax, ks, attempts)
     target = forecast.attrs.get("target", "")
     _label(ax, "k, attempts allowed", f"pass@k ({target})" if target else "pass@k")
@@ -272,7 +276,7 @@ def plot_difference(
     ax.axhline(0, color="black", lw=0.8)
     ends = table[["lower_simultaneous", "upper_simultaneous"]].to_numpy()
     most = 1.25 * float(np.abs(ends).max()) or 1.0  # a line at zero needs a height, too
-    ax.set(xscale="log", xlim=(ks.min(), ks.max()), ylim=(-most, most))
+    ax.set(xscale="log", xlim=(ks.min(), max(ks.max(), 2 * ks.min())), ylim=(-most, most))
     _shade_attempts(ax, ks, attempts)
     a, b = (short(str(difference.attrs[name])) for name in ("a", "b"))
     for name, height, side in ((a, 0.97, "top"), (b, 0.03, "bottom")):
@@ -398,7 +402,7 @@ def plot_loo_pit(pit: xr.DataArray, *, prob: float = 0.95, ax: "Axes | None" = N
         ax.axhspan(-half, half, color="0.5", alpha=0.12, lw=0, zorder=0)
     ax.axhline(0, color="0.7", lw=0.8, zorder=0)
     ax.set_xlim(0, 1)
-    _label(ax, "leave-one-out PIT", "share of problems below, minus uniform")
+    _label(ax, "leave-one-out PIT", "share below, minus uniform")
     _legend(ax, lines, [short(str(name)) for name in systems], f"band: {prob:.0%}, whole line")
     return ax
 
@@ -491,7 +495,7 @@ def _backtest_rows(axes: "NDArray[Any]", rows: "pd.DataFrame") -> None:
     axes[0].plot(rows["mae"], y, "o", color=COLOURS[0], ms=5, clip_on=False, zorder=3)
     axes[1].axvline(0.95, color="0.6", lw=0.8, zorder=0)
     axes[1].plot(rows["coverage_95"], y, "o", color=COLOURS[1], ms=5, clip_on=False, zorder=3)
-    bar = ", bar: 2 SE over systems" if error.any() else ""
+    bar = " ± 2 SE" if error.any() else ""
     axes[0].set_xlim(0, None)
     axes[1].set_xlim(0, 1.02)
     _label(axes[0], f"mean absolute error{bar}", "")
@@ -572,9 +576,18 @@ def _label(ax: "Axes", x: str, y: str) -> None:
 
 def _legend(ax: "Axes", handles: Sequence[Any], names: Iterable[str], title: str) -> None:
     """Add a legend whose names are text: within the axes if it is small, or else below."""
+    from matplotlib.transforms import ScaledTranslation
+
     options: dict[str, Any] = {"loc": "best", "framealpha": 0.7}
-    if len(handles) > 4:
-        options = {"loc": "upper left", "bbox_to_anchor": (-0.15, -0.22), "ncols": 2}
+    if len(handles) > INSIDE:
+        # Beneath the label of the axis, whatever the size of the figure: 30 points.
+        lower = ax.transAxes + ScaledTranslation(0, -30 / 72, ax.figure.dpi_scale_trans)
+        options = {
+            "loc": "upper left",
+            "bbox_to_anchor": (-0.15, 0.0),
+            "bbox_transform": lower,
+            "ncols": 2,
+        }
     legend = _name(
         ax,
         handles,

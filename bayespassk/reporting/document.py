@@ -27,13 +27,18 @@ class Items:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `numbers` says which columns hold numbers, the first `heads` name a row."""
+    """A table; `numbers` says which columns hold numbers. The first column names the rows."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numbers: tuple[bool, ...]
-    heads: int = 1
+
+    @property
+    def spans(self) -> list[int]:
+        """How many rows the name in a row is for; 0 if an earlier one has it."""
+        lengths = [len(list(rows)) for _, rows in groupby(self.rows, lambda row: row[0])]
+        return [length if i == 0 else 0 for length in lengths for i in range(length)]
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def sections(data: Mapping[str, Any]) -> list[Section]:
         _sensitivity(data),
         _diagnostics(data),
         _provenance(data),
-        _words(data),
+        _glossary(data),
     ]
 
 
@@ -192,18 +197,17 @@ def forecast_table(data: Mapping[str, Any], target: str) -> Table:
                 *([row["what"]] if verifier else []),
                 f"{row['k']:,}",
                 _share(row["median"]),
-                _share(row["mean"]),
-                f"{_share(row['lower'])} to {_share(row['upper'])}",
+                _interval(row),
                 *(["–" if estimate is None else _share(estimate)] if several else []),
             )
         )
     whose = ("System", "Quantity") if verifier else ("System",)
-    columns = (*whose, "k", "Median", "Mean", f"{_percent(data)} interval")
+    columns = (*whose, "k", "Median", f"{_percent(data)} interval")
     return Table(
         f"pass@k, target {target}",
         (*columns, *(["Estimate"] if several else [])),
         tuple(rows),
-        (*[False] * len(whose), *[True] * (4 + several)),
+        (*[False] * len(whose), *[True] * (3 + several)),
     )
 
 
@@ -213,7 +217,7 @@ def _family(data: Mapping[str, Any]) -> Section:
             row["system"],
             f"{row['k']:,}",
             f"{row['median']:.3f}",
-            f"{row['lower']:.3f} to {row['upper']:.3f}",
+            f"{row['lower']:.3f}–{row['upper']:.3f}",
         )
         for row in data["tail_exponent"]
     )
@@ -224,7 +228,11 @@ def _family(data: Mapping[str, Any]) -> Section:
             Text(
                 f"Family {data['asked']['family']} describes how the success probability p of an "
                 "attempt is spread over problems. Its end near p = 0, which few or no attempts "
-                "speak of, decides the forecasts at large k."
+                "speak of, decides the forecasts at large k. In the figures, line and band are the "
+                "share of problems whose p is at most that on the axis, as the family has it. The "
+                "steps are the problems attempted, the hardest at the bottom: the median of the p "
+                f"of each, and as a bar the interval it lies in with probability {_percent(data)}. "
+                "The shaded region is below one over the attempts, where these say little."
             ),
             Text(
                 "The tail exponent says how fast the problems left unsolved become fewer: with an "
@@ -245,10 +253,10 @@ def _comparison(data: Mapping[str, Any]) -> Section:
     several = len({row["system"] for row in found["rows"]}) > 1
     rows = tuple(
         (
-            row["family"],
             *([row["system"]] if several else []),
+            row["family"],
             f"{row['elpd']:.1f}",
-            f"{row['elpd_diff']:.1f}",
+            f"{row['elpd_diff']:z.1f}",
             f"{row['dse']:.1f}",
             f"{row['weight_stacking']:.2f}",
             f"{row['max_pareto_k']:.2f}",
@@ -263,7 +271,7 @@ def _comparison(data: Mapping[str, Any]) -> Section:
             Text(f"{found['verdict']} {JUDGED}"),
             Table(
                 "Families by leave-one-out, the best first",
-                ("Family", *(["System"] if several else []), "elpd", "Difference", "SE of it",
+                (*(["System"] if several else []), "Family", "elpd", "Difference", "SE of it",
                  "Weight", "Largest Pareto k"),
                 rows,
                 (*[False] * (1 + several), *[True] * 5),
@@ -300,9 +308,6 @@ JUDGED = (
 
 def _checks(data: Mapping[str, Any]) -> Section:
     found = data["checks"]
-    said = []
-    for system, rows in groupby(found["rows"], lambda row: row["system"]):
-        said.append(f"{system}: " + "; ".join(str(row["finding"]) for row in rows) + ".")
     adaptive = (
         " How attempts were allotted is not known, and they were replicated as they were: a small "
         "p-value may then come from that."
@@ -316,25 +321,19 @@ def _checks(data: Mapping[str, Any]) -> Section:
             Text(
                 f"From the fit, {found['replicated']:,} sets of data were drawn, with attempts "
                 "ended as they were in the data. What the family expects is what 95% of them "
-                "hold. That the family fits the attempts made says little about k far beyond them."
-                f"{adaptive}"
+                "hold; a p-value below 0.05 is a finding. That the family fits the attempts made "
+                f"says little about k far beyond them.{adaptive} In the figures, above, bars hold "
+                "95% of the replicated data and dots are the data; below is each statistic in "
+                "standard deviations of replicated data, and an open dot is a finding."
             ),
-            Items(tuple(said) or ("No system was attempted: there is nothing to check.",)),
             Table(
-                "Each statistic of the data, and of 95% of the replicated data",
-                ("System", "Statistic", "Data", "Replicated", "p-value"),
+                "What the data are, and what the family expects",
+                ("System", "Finding", "p-value"),
                 tuple(
-                    (
-                        row["system"],
-                        row["statistic"],
-                        f"{row['observed']:.3g}",
-                        f"{row['lower']:.3g} to {row['upper']:.3g}",
-                        f"{row['p_value']:.3f}",
-                    )
+                    (row["system"], f"{row['finding']}.", f"{row['p_value']:.3f}")
                     for row in found["rows"]
                 ),
-                (False, False, True, True, True),
-                2,
+                (False, False, True),
             ),
         ),
     )
@@ -450,7 +449,7 @@ def _provenance(data: Mapping[str, Any]) -> Section:
     )
 
 
-def _words(data: Mapping[str, Any]) -> Section:
+def _glossary(data: Mapping[str, Any]) -> Section:
     words = [
         "Problem: one task whose outcome can be verified. Attempt: one independent try at it. "
         "Success: an attempt that passed.",
@@ -467,7 +466,7 @@ def _words(data: Mapping[str, Any]) -> Section:
             "Leave-one-out: each problem foretold from all others. Pareto k: how far that could be "
             "computed from one fit; where it could not, the fit was made again."
         )
-    return Section("words", "Words", (Items(tuple(words)),))
+    return Section("glossary", "Glossary", (Items(tuple(words)),))
 
 
 def _range(low: int, high: int) -> str:
@@ -476,6 +475,10 @@ def _range(low: int, high: int) -> str:
 
 def _percent(data: Mapping[str, Any]) -> str:
     return f"{100 * data['asked']['prob']:.4g}%"
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    return f"{_share(row['lower'])}–{_share(row['upper'])}"
 
 
 def _share(value: float | None) -> str:

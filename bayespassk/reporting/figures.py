@@ -159,11 +159,8 @@ def _family(found: Findings, i: int, system: str) -> _Drawn:
     return (
         f"family-{i + 1}",
         "family",
-        f"Success probabilities of the problems of {system}: the share of problems whose p is at "
-        f"most that on the axis. Line and band: family {name}, median and {prob:.0%} credible "
-        "band. Steps and bars: the problems attempted, the hardest at the bottom, each with the "
-        f"median of its p and the interval it lies in with probability {prob:.0%}. Shaded: below "
-        f"one over the attempts, of which these say little.{_left_out(found, PANELS)}",
+        f"Success probabilities of the problems of {system}, family {name}."
+        f"{_left_out(found, PANELS)}",
         f"Share of problems against p on a log axis for {system}: the family's curve rises "
         f"through the steps of {row['problems']:,} problems, of which {row['unsolved']:,} were "
         "not solved and have the long bars at the lower left.",
@@ -204,9 +201,7 @@ def _check(found: Findings, i: int, system: str) -> _Drawn:
     return (
         f"check-{i + 1}",
         "checks",
-        f"Check of {system}. Above: how many problems have how many successes; bars hold 95% of "
-        "data replicated from the fit, dots are the data. Below: each statistic in standard "
-        "deviations of replicated data; an open dot is a finding.",
+        f"Check of {system}.",
         f"Data of {system} (dots) against replicated data (bars); the dots below are {said}.",
         axes,
     )

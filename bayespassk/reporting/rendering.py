@@ -169,7 +169,7 @@ def write_latex(found: Findings, path: Path) -> None:
 
 def _latex(table: Table, data: dict[str, Any]) -> str:
     family = data["asked"]["family"]
-    caption = f"{table.title}: median, mean and credible interval, family {family}."
+    caption = f"{table.title}: median and credible interval, family {family}."
     lines = [
         r"\begin{table}",
         r"\centering",
