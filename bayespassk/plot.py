@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from bayespassk.contrasting import summarize_difference
+from bayespassk.counts import visible
 from bayespassk.errors import OptionError
 from bayespassk.forecasting import check_interval, summarize
 from bayespassk.functionals import spread_of_p
@@ -110,13 +111,15 @@ def plot_forecast(
 
 def _tail_notes(tail_exponent: xr.DataArray | None, names: list[str]) -> list[str]:
     """Return the names of systems, with their tail exponents if these are known."""
-    shown = [short(name) for name in names]
     if tail_exponent is None:
-        return shown
+        return [short(name) for name in names]
     found = tail_exponent.sel(k=tail_exponent["k"].values.max()).median(("chain", "draw"))
     if found["system"].values.astype(str).tolist() != names:
         raise OptionError("tail_exponent must be of the systems of the forecast, in their order")
-    return [f"{name}, tail exponent {a:.2f}" for name, a in zip(shown, found.values, strict=True)]
+    return [
+        f"{short(name, 20)}, tail exponent {a:.2f}"
+        for name, a in zip(names, found.values, strict=True)
+    ]
 
 
 def plot_family(
@@ -539,7 +542,7 @@ def as_image(axes: "Axes | NDArray[Any]", form: str = "png", dpi: float = 150) -
 
 def short(name: str, most: int = 28) -> str:
     """Return a name on one line; of a long one the beginning and the end."""
-    line = " ".join(name.split())
+    line = " ".join(visible(name).split())
     return line if len(line) <= most else f"{line[: most - 9]}…{line[-8:]}"
 
 
@@ -598,6 +601,7 @@ def _legend(ax: "Axes", handles: Sequence[Any], names: Iterable[str], title: str
         **options,
     )
     legend.get_title().set_parse_math(False)
+    legend.set_in_layout(len(handles) > INSIDE)  # a long name must not take the place of a plot
 
 
 def _name(where: Any, handles: Sequence[Any], names: Iterable[str], **options: Any) -> Any:

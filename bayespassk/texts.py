@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from bayespassk.counts import visible
 from bayespassk.errors import InputError
 from bayespassk.plot import as_image, plot_backtest
 from bayespassk.posterior import diagnostics, family_of
@@ -605,7 +606,7 @@ def _backtest_failures(scores: "pd.DataFrame") -> list[str]:
 
 def escaped(text: str) -> str:
     """Return text that Markdown shows as it is, on one line and within a cell of a table."""
-    line = re.sub(r"([\\`*_{}\[\]<>#|~!&$])", r"\\\1", " ".join(text.split()))
+    line = re.sub(r"([\\`*_{}\[\]<>#|~!&$])", r"\\\1", " ".join(visible(text).split()))
     return re.sub(r"^(\d*)([-+=.):])(?=[-=\s]|$)", r"\1\\\2", line)  # no list, no heading
 
 

@@ -1,6 +1,7 @@
 """What a report says, in words and tables, before it has a form: text here is not escaped."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -482,9 +483,11 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 
 def _share(value: float | None) -> str:
-    """Return a share with three decimals, or what says that it is nearer to 0 or 1 than that."""
+    """Return a share with three decimals, or with as many as tell it from 0 and 1."""
     if value is None:
         return "–"
     if 0 < value < 5e-4:
         return f"{value:.1e}"
-    return "> 0.999" if 0.9995 <= value < 1 else f"{value:.3f}"
+    if 0.9995 <= value < 1 - 5e-7:
+        return f"{value:.{math.ceil(-math.log10(1 - value))}f}"
+    return f"{value:.3f}"

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from bayespassk.counts import visible
 from bayespassk.errors import InputError
 from bayespassk.reporting.collecting import Findings
 from bayespassk.reporting.document import (
@@ -60,6 +61,7 @@ def write_html(found: Findings, path: Path) -> None:
         loader=PackageLoader("bayespassk", "reporting"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: visible(value) if isinstance(value, str) else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -197,10 +199,10 @@ LATEX = {
     "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
     "[": "{[}", "]": "{]}", "*": "{*}",  # which mean something after the end of a row
-    "–": "--",
+    "–": "--", "\ufffd": "?",
 }  # fmt: skip
 
 
 def _in_latex(text: str) -> str:
     """Return text that LaTeX sets as it is, on one line."""
-    return "".join(LATEX.get(one, one) for one in " ".join(text.split()) if one.isprintable())
+    return "".join(LATEX.get(one, one) for one in " ".join(visible(text).split()))
