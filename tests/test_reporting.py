@@ -139,7 +139,7 @@ def judged(data, change):
 
 def test_nothing_found_is_sound(data):
     assert data["verdict"]["level"] == "sound"
-    assert len(data["verdict"]["reasons"]) == 4
+    assert len(data["verdict"]["reasons"]) == 5
     assert data["verdict"]["reasons"][0]["text"] == "The sampler of all 2 fits converged."
 
 

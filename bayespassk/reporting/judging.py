@@ -117,9 +117,10 @@ def _prior(rows: list[dict[str, Any]]) -> Iterator[Reason]:
 def _families(data: Mapping[str, Any], most: Mapping[str, int]) -> Iterator[Reason]:
     """Say whether another family is better, and whether families disagree far out."""
     main, found = data["asked"]["family"], data["comparison"]
+    k = max(data["asked"]["k"])
+    far = k > FAR * max(most.values())
     if found is None:
-        k = max(data["asked"]["k"])
-        if k > FAR * max(most.values()):
+        if far:
             yield (
                 WARNINGS,
                 f"k = {k:,} is more than {FAR} times the attempts made at any problem, and no "
@@ -154,6 +155,13 @@ def _families(data: Mapping[str, Any], most: Mapping[str, int]) -> Iterator[Reas
             f"At k = {k:,} the families disagree about {_some(names)}: which of them is right "
             f"makes up to {share:.0%} of the variance, and the attempts do not say. The band of "
             "one family does not hold the others.",
+        )
+    elif far:
+        yield (
+            SOUND,
+            f"At k = {k:,}, far beyond the attempts made (at most {max(most.values()):,} at a "
+            "problem), which of the families compared is right makes less than half of the "
+            "variance. Whether others would agree is not known.",
         )
 
 
