@@ -104,8 +104,8 @@ def plot_forecast(
     _shade_attempts(ax, ks, attempts)
     target = forecast.attrs.get("target", "")
     _label(ax, "k, attempts allowed", f"pass@k ({target})" if target else "pass@k")
-    what = f"line: median, band: {prob:.0%}"
-    _legend(ax, lines, notes, what if known is None else f"{what}, dots: known")
+    what = f"median, {prob:.0%} band"
+    _legend(ax, lines, notes, what if known is None else f"{what}; dots: known")
     return ax
 
 

@@ -86,6 +86,6 @@ def hostile_fits(tmp_path_factory):
     counts = bp.read_csv(path)
     families = {f"{HOSTILE[0]}{HOSTILE[2]}": bp.Beta(), "other": bp.Kumaraswamy()}
     return {
-        name: bp.fit(counts, family, pooling="none", random_seed=1, progress=False)
+        name: bp.fit(counts, family, pooling="none", draws=250, random_seed=1, progress=False)
         for name, family in families.items()
     }
