@@ -1,4 +1,5 @@
 from . import estimators as estimators
+from .allocating import allocate as allocate
 from .auditing import audited_rates as audited_rates, paired_rates as paired_rates
 from .backtesting import backtest as backtest
 from .calibrating import calibrate as calibrate, summarize_calibration as summarize_calibration
@@ -17,6 +18,7 @@ from .contrasting import (
     summarize_difference as summarize_difference,
 )
 from .counts import Counts as Counts
+from .designing import design as design
 from .errors import (
     ConvergenceWarning as ConvergenceWarning,
     CountsError as CountsError,
@@ -60,10 +62,12 @@ from .functionals import (
     summarize_budget as summarize_budget,
 )
 from .logs import load_example as load_example, read as read, read_csv as read_csv
+from .planning import Plan as Plan
 from .plot import (
     plot_backtest as plot_backtest,
     plot_check as plot_check,
     plot_compare as plot_compare,
+    plot_design as plot_design,
     plot_difference as plot_difference,
     plot_family as plot_family,
     plot_forecast as plot_forecast,

@@ -637,6 +637,153 @@ def convert_command(log: str, output: str | None, covariates: str | None, **opti
         )
 
 
+@cli.command("plan")
+@click.argument("log", type=click.Path())
+@_option("--k", default="10000", help="Attempts allowed in the question asked, up to 1e12.")
+@_option("--budget", type=float, help="Attempts that may be made from now on.")
+@_option("--half-width", type=float, help="Half the width of the band to reach, such as 0.02.")
+@_option("--ask", type=int, help="Attempts to allot now.  [default: the whole budget]")
+@_option("--target", default="benchmark", help="benchmark, population or realised.")
+@_option(
+    "--strategy", default="bayes", help="bayes, fewest-successes, uniform or reset-and-discard."
+)
+@_option("--new-problems", default=0, help="The most problems that could be added (population).")
+@_option("--limit", type=int, help="The most further attempts at a problem.")
+@_option("--prob", default=0.95, help="Posterior probability of the band.")
+@_output
+@_seed
+@_fitting
+def plan_command(
+    log: str,
+    k: str,
+    budget: float | None,
+    half_width: float | None,
+    ask: int | None,
+    output: str | None,
+    seed: int | None,
+    family: str,
+    covariates: str | None,
+    **options: Any,
+) -> None:
+    """Say where the next attempts should be made, given those of LOG.
+
+    Prints a table of further attempts, or writes it to a CSV file: make them, and add what came
+    of them to LOG. Where the evaluation stands is said on standard error.
+    """
+    from bayespassk import texts
+    from bayespassk.covariates import required
+    from bayespassk.families import family_from_name
+    from bayespassk.planning import Plan
+
+    if ask is None and budget is None:
+        raise OptionError("--ask or --budget must be given, or there is nothing to allot")
+    if output is not None:
+        _check_folder(output)
+    columns = [] if covariates is None else required(covariates)
+    plan = Plan(
+        _read(log, options, covariates=columns),
+        _number(k),
+        half_width,
+        budget=ask if half_width is None and budget is None else budget,
+        family=family_from_name(family),
+        random_seed=1 if seed is None else seed,
+        covariates=covariates,
+        **options,
+    )
+    table = plan.ask(plan.left if ask is None else ask)
+    click.echo(plan.message(), err=True)
+    for system, number in table.attrs["new_problems"].items():
+        click.echo(
+            f"For {system!r} add {number:,} new problems, with "
+            f"{table.attrs['new_attempts'][system]:,} attempts at them in all.",
+            err=True,
+        )
+    _print(texts.as_csv(table), output)
+
+
+@cli.command("design")
+@click.argument("source", metavar="[FIT.nc|LOG]", required=False, type=click.Path())
+@_option("--problems", type=_Sizes(), default="50,100,200", help="Numbers of problems.")
+@_option("--attempts", type=_Sizes(), default="10,100,1000", help="Attempts at each of them.")
+@_option("--k", type=_Ks(), default="10000", help="Attempts allowed, up to 1e12.")
+@_option("--target", default="benchmark", help="benchmark or population.")
+@_option("--prob", default=0.95, help="Posterior probability of the band.")
+@_option("--of-system", help="Which system of the pilot, if there are several.")
+@_option("--truths", default=40, help="Over how many truths to look.")
+@_option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table")
+@_output
+@_option("--figure", type=click.Path(), help="File for a figure, such as design.png.")
+@_seed
+@_fitting
+@click.pass_context
+def design_command(
+    context: click.Context,
+    /,
+    source: str | None,
+    form: str,
+    output: str | None,
+    figure: str | None,
+    seed: int | None,
+    problems: list[int],
+    attempts: list[int],
+    k: list[int],
+    target: Any,
+    prob: float,
+    of_system: str | None,
+    truths: int,
+    family: str,
+    **options: Any,
+) -> None:
+    """Say how wide a band to expect of so many problems and attempts, before making them.
+
+    From a pilot: a saved fit, or LOG, which are fitted first. Without one, from the prior of
+    the family, which is about benchmarks of all kinds.
+    """
+    from bayespassk import texts
+    from bayespassk.designing import design
+    from bayespassk.families import Family, family_from_name
+
+    for path in (output, figure):
+        if path is not None:
+            _check_folder(path)
+    known: Family | xr.DataTree
+    if source is None:
+        known = family_from_name(family)
+    elif _is_netcdf(source):
+        from bayespassk.posterior import load
+
+        _refuse_fitting_options(context)
+        known = load(source)
+    else:
+        known = _fit_counts(source, family=family, seed=seed, **options)
+    table = design(
+        known,
+        problems,
+        attempts,
+        k,
+        target=target,
+        prob=prob,
+        system=of_system,
+        truths=truths,
+        random_seed=1 if seed is None else seed,
+    )
+    if figure is not None:
+        from bayespassk.plot import figure_of, plot_design
+
+        try:
+            figure_of(plot_design(table)).savefig(figure, dpi=150)
+        except (ValueError, OSError) as error:
+            raise OptionError(f"{figure}: cannot be written: {error}") from None
+    if form == "json":
+        about, table.attrs = table.attrs, {}
+        text = texts.as_json(table, {"design": about})
+    elif form == "csv":
+        text = texts.as_csv(table)
+    else:
+        text = texts.as_design(table)
+    _print(text, output)
+
+
 @cli.command("families")
 def families_command() -> None:
     """List the families, and when to use each."""
@@ -729,7 +876,7 @@ def _fit_each(
     false_positive_rate: float | None = None,
     **options: Any,
 ) -> "dict[str, xr.DataTree]":
-    from bayespassk.design import required
+    from bayespassk.covariates import required
     from bayespassk.families import Family, Verified, family_from_name
     from bayespassk.fitting import fit
 

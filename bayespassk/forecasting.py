@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from bayespassk.design import design_at
+from bayespassk.covariates import design_at
 from bayespassk.errors import OptionError
 from bayespassk.families.base import declared
 from bayespassk.influence import warn_if_prior_rules

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bayespassk.cells import Cells, distinct
 from bayespassk.counts import Counts
-from bayespassk.design import Design, design_of
+from bayespassk.covariates import Design, design_of
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
 from bayespassk.families.base import Prior, declared, draw_prior, log_density_of, log_prior

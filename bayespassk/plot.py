@@ -23,13 +23,16 @@ from bayespassk.scoring import summarize_backtest
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = [
     "WIDTH",
     "as_image",
+    "figure_of",
     "plot_backtest",
     "plot_check",
     "plot_compare",
+    "plot_design",
     "plot_difference",
     "plot_family",
     "plot_forecast",
@@ -408,6 +411,63 @@ def plot_loo_pit(pit: xr.DataArray, *, prob: float = 0.95, ax: "Axes | None" = N
     _label(ax, "leave-one-out PIT", "share below, minus uniform")
     _legend(ax, lines, [short(str(name)) for name in systems], f"band: {prob:.0%}, whole line")
     return ax
+
+
+def plot_design(table: "pd.DataFrame", *, ax: "Axes | None" = None) -> "Axes":
+    """Return the axes with the expected half-width of a band against the attempts in all.
+
+    One line for each number of problems, along the attempts at each; solid, dashed and so on for
+    the k. Where lines cross, more problems are worth more than more attempts.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`bayespassk.design`.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.0, 3.8), layout="constrained")
+    ks, problems = table["k"].unique().tolist(), table["problems"].unique().tolist()
+    for (k, many), rows in table.groupby(["k", "problems"], sort=False):
+        colour = COLOURS[problems.index(many) % len(COLOURS)]
+        label = f"{many:,} problems" + (f", k = {k:,}" if len(ks) > 1 else "")
+        style = STYLES[ks.index(k) % len(STYLES)]
+        ordered = rows.sort_values("total")
+        x = ordered["total"]
+        ax.plot(x, ordered["half_width"], style, marker="o", ms=3.5, color=colour, label=label)
+        ax.fill_between(x, ordered["lower"], ordered["upper"], color=colour, alpha=0.12, lw=0)
+    asked = f"pass@{ks[0]:,}" if len(ks) == 1 else "pass@k"
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="attempts in all",
+        ylabel=f"half-width of the {table.attrs.get('prob', 0.95):.0%} band of {asked}",
+    )
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter("{x:.3g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.legend(
+        title="line: median, shade: 80% of truths",
+        title_fontsize="small",
+        fontsize="small",
+        alignment="left",
+        framealpha=0.6,
+        edgecolor="none",
+    )
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def figure_of(ax: "Axes") -> "Figure":
+    """Return the whole figure that axes are in."""
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise ValueError("the axes are in no figure")
+    return figure
 
 
 def plot_backtest(scores: "pd.DataFrame", *, ax: ArrayLike | None = None) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bayespassk.cells import Cells, distinct
 from bayespassk.counts import Counts
-from bayespassk.design import Design, required
+from bayespassk.covariates import Design, required
 from bayespassk.errors import ConvergenceWarning, FitFileError
 from bayespassk.families import Family, family_from_spec
 from bayespassk.families.base import declared

@@ -28,6 +28,7 @@ __all__ = [
     "as_comparison",
     "as_crossing",
     "as_csv",
+    "as_design",
     "as_difference",
     "as_findings",
     "as_json",
@@ -415,6 +416,23 @@ def difference_caption(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
         "both curves rest on the family: look at another before believing a crossing there.\n"
         f"{_family(meta)}, {_sampled(meta)}.\n"
         f"bayespassk {meta['version']}, input sha256 {meta['input_sha256'][:16]}."
+    )
+
+
+def as_design(table: "pd.DataFrame") -> str:
+    """Return the table of :func:`bayespassk.design` as aligned text, and what its numbers are."""
+    about, shown = table.attrs, table.copy()
+    for name in ("k", "problems", "attempts", "total"):
+        shown[name] = [f"{value:,}" for value in shown[name]]
+    for name in ("half_width", "lower", "upper"):
+        shown[name] = [f"{value:.4f}" for value in shown[name]]
+    whence = "the posterior of the pilot" if about["pilot"] else "the prior, of all kinds"
+    return (
+        f"{shown.to_string(index=False)}\n\n"
+        f"half_width: half the width to expect of the {100 * about['prob']:.4g}% band of pass@k, "
+        f"target {about['target']}; the median over {about['truths']} truths from {whence}, lower "
+        f"and upper of 80% of them.\n"
+        f"Family {about['family']}, fitted to each evaluation by itself. Seed {about['seed']}.\n"
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import bayespassk as bp
-from bayespassk.design import design_at, design_of, required
+from bayespassk.covariates import design_at, design_of, required
 from bayespassk.hierarchy import Hierarchy
 
 ROWS = 12

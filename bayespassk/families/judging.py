@@ -194,13 +194,18 @@ class JudgedDensity(Nodes):
             truth = _log_truth(log_p, log_q, rates, later, first_pass=False)
             return np.concatenate([judged, truth], axis=-2)
 
-        constants = self.inner.nodes(log_kernel, without_rates(few), cuts)
-        constants |= {"a": a, "b": b}
-        if not self.verifier.learned:
-            yes, no = rates.through(constants["log_p"], constants["log_q"])
-            constants["kernel_top"] = top = np.asarray(_log_peak(a, b, rates, NUMPY))
-            constants["kernel"] = np.exp(a[:, None] * yes + b[:, None] * no - top[:, None])
-        return constants
+        nodes = self.inner.nodes(log_kernel, without_rates(few), cuts)
+        return nodes | self.kernel(nodes, a, b)
+
+    def kernel(self, nodes: Mapping[str, Any], a: Floats, b: Floats) -> dict[str, NDArray[Any]]:
+        """Return the pairs, and q^a (1-q)^b at the nodes, if the rates are known."""
+        if self.verifier.learned:
+            return {"a": a, "b": b}
+        rates = self.verifier.rates({}).at((..., None))
+        yes, no = rates.through(nodes["log_p"], nodes["log_q"])
+        top = np.asarray(_log_peak(a, b, rates, NUMPY))
+        at = a[:, None] * yes + b[:, None] * no - top[:, None]
+        return {"a": a, "b": b, "kernel": np.exp(at), "kernel_top": top}
 
     def scaled(
         self, parameters: Parameters, constants: Mapping[str, Any], xp: Special, system: Any = None

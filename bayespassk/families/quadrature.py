@@ -29,6 +29,7 @@ __all__ = [
     "Quadrature",
     "Smooth",
     "adaptive_panels",
+    "few_pairs",
     "kernel_at",
     "panel_nodes",
     "parts",
@@ -100,6 +101,10 @@ class Nodes(ABC):
         """
 
     @abstractmethod
+    def kernel(self, nodes: Mapping[str, Any], a: Floats, b: Floats) -> dict[str, NDArray[Any]]:
+        """Return the part of the constants that is about the pairs (a, b), at given nodes."""
+
+    @abstractmethod
     def pieces(
         self,
         parameters: Parameters,
@@ -139,9 +144,15 @@ class Nodes(ABC):
         a, b = np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float))
         shape = np.broadcast_shapes(*(np.shape(p) for p in parameters.values()))
         flat = {n: np.broadcast_to(p, shape).ravel() for n, p in parameters.items()}
-        constants = self.constants(a.ravel(), b.ravel(), flat)
-        each = parts(flat, a.size * len(constants["log_p"]))
-        values = np.concatenate([self._exact(part, constants) for part in each])
+        few = few_pairs(a.ravel(), b.ravel())
+        constants = self.constants(few[:, 0], few[:, 1], flat)
+        step = max(1, CHUNK // len(constants["log_p"]))
+        values = np.empty((len(next(iter(flat.values()))), a.size))
+        for i in range(0, a.size, step):
+            some = slice(i, i + step)
+            own = constants | self.kernel(constants, a.ravel()[some], b.ravel()[some])
+            each = parts(flat, len(own["a"]) * len(constants["log_p"]))
+            values[:, some] = np.concatenate([self._exact(part, own) for part in each])
         return values.reshape(shape + a.shape)
 
     def _exact(self, parameters: Parameters, constants: Mapping[str, Any]) -> Floats:
@@ -296,14 +307,14 @@ class Quadrature(Nodes, ByCell):
         """Return the nodes for the pairs (a, b); see :meth:`Nodes.constants`."""
         a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
         parameters = prior_parameters(self) if parameters is None else parameters
-        constants = self.nodes(powers(a, b), representatives(parameters), cuts)
-        log_p, log_q, top = constants["log_p"], constants["log_q"], log_peak(a, b)
-        return constants | {
-            "a": a,
-            "b": b,
-            "kernel": np.exp(a[:, None] * log_p + b[:, None] * log_q - top[:, None]),
-            "kernel_top": top,
-        }
+        nodes = self.nodes(powers(a, b), representatives(parameters), cuts)
+        return nodes | self.kernel(nodes, a, b)
+
+    def kernel(self, nodes: Mapping[str, Any], a: Floats, b: Floats) -> dict[str, NDArray[Any]]:
+        """Return the pairs, and p^a (1-p)^b at the nodes; see :meth:`Nodes.kernel`."""
+        top = log_peak(a, b)
+        at = a[:, None] * nodes["log_p"] + b[:, None] * nodes["log_q"] - top[:, None]
+        return {"a": a, "b": b, "kernel": np.exp(at), "kernel_top": top}
 
     def nodes(
         self, log_kernel: LogKernel, few: Parameters, cuts: ArrayLike = ()
@@ -519,12 +530,17 @@ def _start(finer: Floats, farthest: tuple[float, float]) -> Floats:
     return np.unique([*left, 0.0, *finer, *right])
 
 
-def powers(a: Floats, b: Floats) -> LogKernel:
-    """Return p^a (1-p)^b of some of the pairs (a, b), with (0, 0) for the density itself."""
+def few_pairs(a: Floats, b: Floats) -> Floats:
+    """Return some of the different pairs (a, b), dims (pair, 2): those that panels are for."""
     pairs = np.unique(np.stack([a, b], axis=1), axis=0)
     if len(pairs) > MOST_PAIRS:
         pairs = pairs[np.linspace(0, len(pairs) - 1, MOST_PAIRS).astype(int)]
-    few_a, few_b = np.concatenate([pairs, [[0.0, 0.0]]]).T[..., None]
+    return pairs
+
+
+def powers(a: Floats, b: Floats) -> LogKernel:
+    """Return p^a (1-p)^b of some of the pairs (a, b), with (0, 0) for the density itself."""
+    few_a, few_b = np.concatenate([few_pairs(a, b), [[0.0, 0.0]]]).T[..., None]
     return lambda log_p, log_q: few_a * log_p[..., None, :] + few_b * log_q[..., None, :]
 
 

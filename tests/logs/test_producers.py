@@ -120,6 +120,18 @@ def test_auto_recognises_an_inspect_log_whatever_its_name(inspect_log, tmp_path)
     )
 
 
+def test_a_plan_drives_inspect(tmp_path):
+    needs("inspect_ai")
+    script, counts = HERE.parents[2] / "benchmarks" / "inspect_plan.py", tmp_path / "counts.csv"
+    sizes = ("--budget", "250", "--batch", "170", "--half-width", "0.05")
+    said = run(script, counts, tmp_path / "logs", *sizes, cwd=tmp_path)
+    assert "attempts made" in said
+    made = bp.read_csv(counts)
+    assert made.attempts.sum() in (170, 250)  # all of the budget, or given up after one batch
+    assert 0 < made.successes.sum() < made.attempts.sum()
+    assert len(list((tmp_path / "logs").glob("*.eval"))) >= 2
+
+
 # lm-evaluation-harness -------------------------------------------------------------------------
 
 
