@@ -62,7 +62,7 @@ def draw(log: bp.Counts, fit, attempts: int, path: Path) -> None:
     truth = np.full((len(log.systems), len(ks)), np.nan)
     truth[:, np.isin(ks, shown)] = bp.estimators.chen(log, shown)
     ax = bp.plot_forecast(bp.forecast(fit, ks), attempts=attempts, truth=truth)
-    ax.figure.savefig(path, dpi=150)
+    ax.figure.savefig(path, dpi=240)
 
 
 def score(
