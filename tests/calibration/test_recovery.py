@@ -17,11 +17,11 @@ QUANTITIES = 11
 
 SIMULATIONS = {
     "beta": 100,
-    "libby-novick": 50,
-    "kumaraswamy": 50,
-    "generalized-beta": 50,
-    "scaled-beta": 30,
-    "logit-normal": 50,
+    "libby-novick": 40,
+    "kumaraswamy": 30,
+    "generalized-beta": 30,
+    "scaled-beta": 20,
+    "logit-normal": 30,
     "zero-inflated-beta": 50,
     "one-inflated-beta": 50,
     "beta-mixture-2": 30,
