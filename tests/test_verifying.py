@@ -64,6 +64,7 @@ def learned(verdicts):
 def ranks_of_the_truth(family, number, seed):
     """Simulate from the prior, fit, and return where the truths lie among the draws, 0 to 1."""
     found = []
+    size = {"tune": 300} if family is LEARNED else {"method": "quadrature"}
     for i in range(number):
         rng = np.random.default_rng([seed, i])
         own = {n: v[0] for n, v in family.natural(draw_prior(family, rng, (1,))).items()}
@@ -72,7 +73,7 @@ def ranks_of_the_truth(family, number, seed):
         q = p * t + (1 - p) * phi
         counts = attempted(p, t, phi, 30, rng)
         fit = bp.fit(
-            counts, family, pooling="none", draws=300, tune=300, chains=2, random_seed=i, progress=False
+            counts, family, pooling="none", draws=300, chains=2, random_seed=i, progress=False, **size
         )  # fmt: skip
         truths = 1 - (1 - p) ** 50, p * t / q * (1 - (1 - q) ** 5), p * t / q
         bands = bp.true_pass_at_k(fit, 50), bp.first_pass_correct_at_k(fit, 5), bp.first_pass_ceiling(fit)  # fmt: skip
