@@ -66,7 +66,10 @@ from .planning import Plan as Plan
 from .plot import (
     plot_backtest as plot_backtest,
     plot_check as plot_check,
+    plot_compare as plot_compare,
     plot_design as plot_design,
+    plot_difference as plot_difference,
+    plot_family as plot_family,
     plot_forecast as plot_forecast,
     plot_loo_pit as plot_loo_pit,
 )
@@ -78,6 +81,7 @@ from .posterior import (
     log_likelihood as log_likelihood,
     save as save,
 )
+from .reporting import report as report
 from .scoring import summarize_backtest as summarize_backtest
 from .simulating import simulate as simulate, thin as thin
 from .verifying import (

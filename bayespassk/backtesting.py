@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bayespassk import report
+from bayespassk import texts
 from bayespassk.counts import Counts
 from bayespassk.errors import ConvergenceWarning, OptionError
 from bayespassk.estimators import chen
@@ -182,7 +182,7 @@ def backtest(
     _run(plan, plan.missing(done), cores, _keeper(plan, done, journal), progress)
     scores = _table(plan, done)
     if output is not None:
-        report.write_backtest(Path(output), scores, format)
+        texts.write_backtest(Path(output), scores, format)
     _warn_if_not_converged(scores)
     return scores
 

@@ -23,7 +23,15 @@ from bayespassk.special import log_binomial
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["check", "loo_pit", "prior_predictive", "sensitivity", "summarize_check"]
+__all__ = [
+    "LIMIT",
+    "check",
+    "loo_pit",
+    "prior_predictive",
+    "sensitivity",
+    "sensitivity_of",
+    "summarize_check",
+]
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
@@ -800,13 +808,18 @@ def sensitivity(
     >>> bool((table["prior_share"] < 0.5).all())
     True
     """
-    import pandas as pd
-
     ks = check_k(k)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ForecastWarning)  # the table says the same, and more
         draws = forecast(fit, ks, target, random_seed=random_seed)
-    seed = int(draws.attrs["forecast_seed"])
+    return sensitivity_of(fit, draws)
+
+
+def sensitivity_of(fit: xr.DataTree, draws: xr.DataArray) -> "pd.DataFrame":
+    """Return the table of :func:`sensitivity` from a forecast of the fit."""
+    import pandas as pd
+
+    ks, seed = draws["k"].values, int(draws.attrs["forecast_seed"])
     before = _widths(prior_predictive(family_of(fit), ks, random_seed=seed).values)
     rows = []
     for position, system in enumerate(draws["system"].values):

@@ -257,7 +257,7 @@ def forecast_command(
     verifier is sometimes wrong, the table has the apparent pass@k and the true one; see
     --false-positive-rate.
     """
-    from bayespassk import report
+    from bayespassk import texts
     from bayespassk.forecasting import check_interval, check_target, summarize
 
     check_target(target)
@@ -275,20 +275,20 @@ def forecast_command(
         if _has_verifier(options):
             _check_verdicts(family, target)
         fits = _fit_families(source, family, seed, **options)
-    caption = report.caption
+    caption = texts.caption
     if _of_verdicts(fits):
-        caption = report.verdicts_caption
+        caption = texts.verdicts_caption
         (fit,) = fits.values()
         table, meta = _forecast_truth(fit, k, target, prob, kind, seed)
     else:
         draws, meta = _forecast(fits, k, target, weights, seed)
         table = summarize(draws, prob, kind=kind)
     if form == "json":
-        text = report.as_json(table, meta)
+        text = texts.as_json(table, meta)
     elif form == "csv":
-        text = report.as_csv(table)
+        text = texts.as_csv(table)
     else:
-        text = f"{report.as_text(table)}\n\n{caption(table, meta)}\n"
+        text = f"{texts.as_text(table)}\n\n{caption(table, meta)}\n"
     _print(text, output)
 
 
@@ -318,7 +318,7 @@ def budget_command(
 
     From a saved fit, or from LOG, which is fitted first.
     """
-    from bayespassk import report
+    from bayespassk import texts
     from bayespassk.forecasting import check_interval, check_target
     from bayespassk.functionals import budget_for, check_pass_at_k, summarize_budget
 
@@ -336,13 +336,13 @@ def budget_command(
     else:
         fit = _fit_counts(source, seed=seed, **options)
     budget = budget_for(fit, pass_at_k, target, random_seed=seed)
-    table, meta = summarize_budget(budget, prob), report.provenance(fit, budget)
+    table, meta = summarize_budget(budget, prob), texts.provenance(fit, budget)
     if form == "json":
-        text = report.as_json(table, meta | {"null": report.NEVER})
+        text = texts.as_json(table, meta | {"null": texts.NEVER})
     elif form == "csv":
-        text = report.as_csv(table)
+        text = texts.as_csv(table)
     else:
-        text = f"{report.as_budget(table)}\n\n{report.budget_caption(table, meta)}\n"
+        text = f"{texts.as_budget(table)}\n\n{texts.budget_caption(table, meta)}\n"
     _print(text, output)
 
 
@@ -365,7 +365,7 @@ def check_command(
     **options: Any,
 ) -> None:
     """Compare the data with data replicated from a saved fit, or from a fit to LOG."""
-    from bayespassk import report
+    from bayespassk import texts
     from bayespassk.checking import check, summarize_check
 
     for path in (output, figure):
@@ -384,17 +384,17 @@ def check_command(
         from bayespassk.plot import plot_check
 
         try:
-            plot_check(found).savefig(figure, dpi=150)
+            plot_check(found)[0, 0].figure.savefig(figure, dpi=150)
         except (ValueError, OSError) as error:
             raise OptionError(f"{figure}: cannot be written: {error}") from None
     table = summarize_check(found)
-    meta = report.check_provenance(fit, found)
+    meta = texts.check_provenance(fit, found)
     if form == "json":
-        text = report.as_json(table, meta)
+        text = texts.as_json(table, meta)
     elif form == "csv":
-        text = report.as_csv(table)
+        text = texts.as_csv(table)
     else:
-        text = f"{report.as_findings(table)}\n\n{report.check_caption(meta)}\n"
+        text = f"{texts.as_findings(table)}\n\n{texts.check_caption(meta)}\n"
     _print(text, output)
 
 
@@ -411,7 +411,7 @@ def compare_command(
     counts: str, families: str, form: str, output: str | None, seed: int | None, **options: Any
 ) -> None:
     """Compare families by how well they foretell problems of LOG left out."""
-    from bayespassk import report
+    from bayespassk import texts
     from bayespassk.comparing import compare
 
     if output is not None:
@@ -420,13 +420,13 @@ def compare_command(
         raise OptionError(f"--families must name at least two, between commas; got {families!r}")
     fits = _fit_families(counts, families, seed, **options)
     table = compare(fits)
-    each = {name: report.provenance(fit) for name, fit in fits.items()}
+    each = {name: texts.provenance(fit) for name, fit in fits.items()}
     if form == "json":
-        text = report.as_json(table, {"fits": each})
+        text = texts.as_json(table, {"fits": each})
     elif form == "csv":
-        text = report.as_csv(table)
+        text = texts.as_csv(table)
     else:
-        text = f"{report.as_comparison(table)}\n\n{report.comparison_caption(table, each)}\n"
+        text = f"{texts.as_comparison(table)}\n\n{texts.comparison_caption(table, each)}\n"
     _print(text, output)
 
 
@@ -462,7 +462,7 @@ def compare_systems_command(
     """
     import pandas as pd
 
-    from bayespassk import report
+    from bayespassk import texts
     from bayespassk.forecasting import check_interval, check_target
 
     check_target(target)
@@ -481,13 +481,13 @@ def compare_systems_command(
         fit = _fit_counts(source, seed=seed, **options)
     pairs = _pairs(fit) if a is None or b is None else [(a, b)]
     found = [_contrast(fit, one, other, k, target, prob, seed) for one, other in pairs]
-    meta = report.contrast_provenance(fit, [(draws, crossing) for draws, _, crossing in found])
+    meta = texts.contrast_provenance(fit, [(draws, crossing) for draws, _, crossing in found])
     if form == "table":
         each = [
-            f"{report.as_difference(table, draws)}\n{report.as_crossing(crossing)}\n"
+            f"{texts.as_difference(table, draws)}\n{texts.as_crossing(crossing)}\n"
             for draws, table, crossing in found
         ]
-        text = "\n".join([*each, f"{report.difference_caption(found[0][1], meta)}\n"])
+        text = "\n".join([*each, f"{texts.difference_caption(found[0][1], meta)}\n"])
     else:
         tables = [
             table.assign(a=one, b=other)[["a", "b", *table.columns]]
@@ -495,8 +495,70 @@ def compare_systems_command(
         ]
         whole = pd.concat(tables, ignore_index=True)
         whole.attrs = found[0][1].attrs
-        text = report.as_json(whole, meta) if form == "json" else report.as_csv(whole)
+        text = texts.as_json(whole, meta) if form == "json" else texts.as_csv(whole)
     _print(text, output)
+
+
+@cli.command("report")
+@click.argument("sources", metavar="LOG|FIT.nc...", nargs=-1, required=True, type=click.Path())
+@_option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(),
+    help="File to write: .html, .md, .json, .csv or .tex.",
+)
+@_option("--k", type=_Ks(), default="1,10,100,1000,10000", help="Attempts allowed, up to 1e12.")
+@_option(
+    "--target",
+    metavar="NAME,NAME,...",
+    help="Of benchmark, population and realised.  [default: all]",
+)
+@_option("--prob", default=0.95, help="Posterior probability of the intervals.")
+@_option(
+    "--family",
+    default="libby-novick,beta,zero-inflated-beta",
+    help="Names, between commas: the first forecasts, others are compared.",
+)
+@_sampling
+@_verifier
+@_seed
+@click.pass_context
+def report_command(
+    context: click.Context,
+    /,
+    sources: tuple[str, ...],
+    output: str,
+    k: list[int],
+    target: str | None,
+    prob: float,
+    family: str,
+    seed: int | None,
+    **options: Any,
+) -> None:
+    """Write a report for those who did not make the fits: a verdict, forecasts, checks.
+
+    Of one or several saved fits of the same counts, or of LOG, to which families are fitted first.
+    The forecasts are those of the first fit; the others are compared with it.
+    """
+    from bayespassk.forecasting import check_interval
+    from bayespassk.reporting import check_path, report
+
+    check_path(output)
+    _check_folder(output)
+    check_interval(prob, "eti")
+    targets: Any = None if target is None else [name.strip() for name in target.split(",")]
+    if len(sources) == 1 and not _is_netcdf(sources[0]):
+        fits = _fit_families(sources[0], family, seed, **options)
+    else:
+        _refuse_fitting_options(context)
+        fits = _load_each(sources)
+    found = report(fits, output, k=k, target=targets, prob=prob, random_seed=seed)
+    verdict = found["verdict"]
+    click.echo(f"{output}: saved. Verdict: {verdict['level']}. {verdict['sentence']}", err=True)
+    for reason in verdict["reasons"]:
+        if reason["level"] != "sound":
+            click.secho(f"WARNING: {reason['text']}", err=True, fg="yellow")
 
 
 @cli.command("backtest")
@@ -526,7 +588,7 @@ def backtest_command(
     With --output, the same command goes on where it was interrupted, and one with more methods,
     n, k or repeats computes only what is missing.
     """
-    from bayespassk import report
+    from bayespassk import texts
     from bayespassk.backtesting import backtest
 
     names = None if methods is None else [name.strip() for name in methods.split(",")]
@@ -542,7 +604,7 @@ def backtest_command(
         )
         sys.exit(130)
     if output is None:
-        click.echo(report.backtest_summary(scores), nl=False)
+        click.echo(texts.backtest_summary(scores), nl=False)
     else:
         click.echo(f"{output}: saved scores.{form} and a summary", err=True)
 
@@ -560,13 +622,13 @@ def convert_command(log: str, output: str | None, covariates: str | None, **opti
     Language Monkeys), best-of-n (Best-of-N Jailbreaking) or livecodebench. By default it is found
     from what is in the file or folder.
     """
-    from bayespassk import report
+    from bayespassk import texts
 
     if output is not None:
         _check_folder(output)
     names = [] if covariates is None else [name.strip() for name in covariates.split(",")]
     counts = _read(log, options, covariates=names)
-    _print(report.as_csv(counts.to_dataframe()), output)
+    _print(texts.as_csv(counts.to_dataframe()), output)
     if counts.stopping != "fixed":
         click.echo(
             f"How attempts were ended is not in a CSV file: give --stopping {counts.stopping} with "
@@ -608,7 +670,7 @@ def plan_command(
     Prints a table of further attempts, or writes it to a CSV file: make them, and add what came
     of them to LOG. Where the evaluation stands is said on standard error.
     """
-    from bayespassk import report
+    from bayespassk import texts
     from bayespassk.covariates import required
     from bayespassk.families import family_from_name
     from bayespassk.planning import Plan
@@ -636,7 +698,7 @@ def plan_command(
             f"{table.attrs['new_attempts'][system]:,} attempts at them in all.",
             err=True,
         )
-    _print(report.as_csv(table), output)
+    _print(texts.as_csv(table), output)
 
 
 @cli.command("design")
@@ -677,7 +739,7 @@ def design_command(
     From a pilot: a saved fit, or LOG, which are fitted first. Without one, from the prior of
     the family, which is about benchmarks of all kinds.
     """
-    from bayespassk import report
+    from bayespassk import texts
     from bayespassk.designing import design
     from bayespassk.families import Family, family_from_name
 
@@ -714,11 +776,11 @@ def design_command(
             raise OptionError(f"{figure}: cannot be written: {error}") from None
     if form == "json":
         about, table.attrs = table.attrs, {}
-        text = report.as_json(table, {"design": about})
+        text = texts.as_json(table, {"design": about})
     elif form == "csv":
-        text = report.as_csv(table)
+        text = texts.as_csv(table)
     else:
-        text = report.as_design(table)
+        text = texts.as_design(table)
     _print(text, output)
 
 
@@ -740,7 +802,7 @@ def families_command() -> None:
 @_seed
 def demo_command(seed: int | None) -> None:
     """Forecast a real log from 50 of its 10,000 attempts a problem, and show the truth."""
-    from bayespassk import report
+    from bayespassk import texts
     from bayespassk.estimators import chen
     from bayespassk.fitting import fit
     from bayespassk.forecasting import forecast, summarize
@@ -760,8 +822,8 @@ def demo_command(seed: int | None) -> None:
         "A small language model, trained for minutes, attempts arithmetic that it was never "
         f"shown.\nAll that it did. {whole}.\n"
         f"What is shown to the forecast, 50 of them at random (seed {seed}). {counts}.\n\n"
-        f"{report.as_text(table)}\n\n"
-        f"{report.caption(table, report.provenance(posterior, draws))}\n"
+        f"{texts.as_text(table)}\n\n"
+        f"{texts.caption(table, texts.provenance(posterior, draws))}\n"
         "known: pass@k from all 10,000 attempts. exact: from the probability of each right answer, "
         "as the model has it. The forecast has seen neither.\n"
         f"{_held(table)}\n"
@@ -836,6 +898,18 @@ def _fit_each(
     return {one.full_name: fit(counts, one, **options) for one in families}
 
 
+def _load_each(paths: tuple[str, ...]) -> "dict[str, xr.DataTree]":
+    """Return saved fits by the names of their families, or of their files if these are equal."""
+    from bayespassk.posterior import family_of, load
+
+    fits = [load(path) for path in paths]
+    names = [family_of(fit).full_name for fit in fits]
+    for known in (names, [Path(path).stem for path in paths], list(paths)):
+        if len(set(known)) == len(fits):
+            return dict(zip(known, fits, strict=True))
+    raise OptionError(f"fits must differ: one of them was given twice, of {', '.join(paths)}")
+
+
 def _read(path: str, options: dict[str, Any], **more: Any) -> "Counts":
     """Return the counts in a log; take the options that are about reading it from the others.
 
@@ -856,16 +930,16 @@ def _forecast(
     fits: "dict[str, xr.DataTree]", k: list[int], target: Any, weights: Any, seed: int | None
 ) -> "tuple[xr.DataArray, dict[str, Any]]":
     """Return the forecast of a fit, or the average of several, and where it came from."""
-    from bayespassk import report
+    from bayespassk import texts
     from bayespassk.comparing import average
     from bayespassk.forecasting import forecast
 
     if len(fits) > 1:
         draws = average(fits, k, target, weights=weights, random_seed=seed)
-        return draws, report.average_provenance(fits, draws)
+        return draws, texts.average_provenance(fits, draws)
     (fit,) = fits.values()
     draws = forecast(fit, k, target, random_seed=seed)
-    return draws, report.provenance(fit, draws)
+    return draws, texts.provenance(fit, draws)
 
 
 def _has_verifier(options: dict[str, Any]) -> bool:
@@ -899,7 +973,7 @@ def _forecast_truth(
     """Return a table of the apparent and the true pass@k, and where it came from."""
     import pandas as pd
 
-    from bayespassk import report, verifying
+    from bayespassk import texts, verifying
     from bayespassk.forecasting import summarize
 
     draws = {
@@ -917,8 +991,8 @@ def _forecast_truth(
     whole = pd.concat(tables, ignore_index=True)
     whole = whole.sort_values("system", key=lambda names: names.map(place), kind="stable")
     whole.attrs = tables[0].attrs
-    meta = report.provenance(fit, draws["true"])
-    return whole, meta | {"null": report.ENDLESS}
+    meta = texts.provenance(fit, draws["true"])
+    return whole, meta | {"null": texts.ENDLESS}
 
 
 def _pairs(fit: "xr.DataTree") -> list[tuple[str, str]]:
@@ -985,12 +1059,12 @@ def _held(table: "pd.DataFrame") -> str:
 
 def _print(text: str, output: str | None) -> None:
     """Write to a file, or else to standard output."""
-    from bayespassk import report
+    from bayespassk import texts
 
     if output is None:
         click.echo(text, nl=not text.endswith("\n"))
     else:
-        report.write(output, text)
+        texts.write(output, text)
 
 
 def _is_netcdf(path: str) -> bool:

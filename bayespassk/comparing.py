@@ -31,7 +31,7 @@ from bayespassk.special import log_binomial
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["average", "compare", "disagreement"]
+__all__ = ["Fits", "average", "compare", "disagreement", "disagreement_of", "named_fits"]
 
 type Floats = NDArray[np.float64]
 type Fits = Mapping[str, xr.DataTree] | Iterable[xr.DataTree]
@@ -120,7 +120,7 @@ def compare(fits: Fits, *, exact: bool = True, progress: bool = True) -> "pd.Dat
     """
     import pandas as pd
 
-    named = _named(fits)
+    named = named_fits(fits)
     cells = _compared(named)
     systems = _systems(named)
     found = {
@@ -206,7 +206,7 @@ def average(
     """
     check_k(k := list(k) if isinstance(k, Iterable) else k)
     check_target(target)
-    named = _named(fits)
+    named = named_fits(fits)
     shares = _shares(named, weights)
     first = next(iter(named.values()))
     seed = int(first.attrs["random_seed"]) if random_seed is None else random_seed
@@ -276,24 +276,34 @@ def disagreement(
     >>> list(table.columns)
     ['system', 'k', 'family_share', 'beta', 'kumaraswamy']
     """
+    check_k(k := list(k) if isinstance(k, Iterable) else k)
+    check_target(target)
+    named = named_fits(fits)
+    parts = {name: _forecast_of(name, fit, k, target, random_seed) for name, fit in named.items()}
+    return disagreement_of(parts, _shares(named, weights))
+
+
+def disagreement_of(
+    forecasts: Mapping[str, xr.DataArray], shares: Floats | None = None
+) -> "pd.DataFrame":
+    """Return the table of :func:`disagreement` from forecasts by name.
+
+    `shares`, dims (family, system), are their weights, by default equal.
+    """
     import pandas as pd
 
-    ks = check_k(k := list(k) if isinstance(k, Iterable) else k)
-    check_target(target)
-    named = _named(fits)
-    seed = random_seed
-    parts = [_forecast_of(name, fit, k, target, seed) for name, fit in named.items()]
-    systems = _systems(named)
-    share = _family_share(parts, _shares(named, weights))
+    parts = list(forecasts.values())
+    systems, ks = parts[0]["system"].values, parts[0]["k"].values
+    if shares is None:
+        shares = np.full((len(parts), len(systems)), 1 / len(parts))
     medians = {
-        name: part.median(("chain", "draw")).values.ravel()
-        for name, part in zip(named, parts, strict=True)
+        name: part.median(("chain", "draw")).values.ravel() for name, part in forecasts.items()
     }
     return pd.DataFrame(
         {
             "system": np.repeat(systems, len(ks)),
             "k": np.tile(ks, len(systems)),
-            "family_share": share.ravel(),
+            "family_share": _family_share(parts, shares).ravel(),
             **medians,
         }
     )
@@ -347,8 +357,8 @@ def _warn_if_families_disagree(fit: xr.DataTree, parts: list[xr.DataArray], shar
         )
 
 
-def _named(fits: Fits) -> dict[str, xr.DataTree]:
-    """Return the fits by name, or raise an error unless they are two or more of equal counts."""
+def named_fits(fits: Fits, fewest: int = 2) -> dict[str, xr.DataTree]:
+    """Return the fits by name, or raise an error unless there are enough, and of equal counts."""
     if isinstance(fits, xr.DataTree):  # which is a mapping, of its groups
         fits = [fits]
     if isinstance(fits, Mapping):
@@ -365,8 +375,9 @@ def _named(fits: Fits) -> dict[str, xr.DataTree]:
             named[name] = fit
     for fit in named.values():
         family_of(fit)
-    if len(named) < 2:
-        raise OptionError(f"fits must be of at least two families; got {len(named)}")
+    if len(named) < fewest:
+        least = {1: "one family", 2: "two families"}[fewest]
+        raise OptionError(f"fits must be of at least {least}; got {len(named)}")
     (first, one), *others = named.items()
     for name, fit in others:
         if fit.attrs["input_sha256"] != one.attrs["input_sha256"]:

@@ -25,7 +25,7 @@ from bayespassk.forecasting import (
 )
 from bayespassk.hierarchy import Pooling
 from bayespassk.logs import read_csv
-from bayespassk.report import write
+from bayespassk.texts import write
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
+import pandas as pd
 import pytest
 
 import bayespassk as bp
@@ -58,3 +60,32 @@ def fit_path(fit, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("fits") / "fit.nc"
     bp.save(fit, path)
     return path
+
+
+HOSTILE = (
+    "<script>document.title = 'owned'</script>",
+    "\"'><img src=x onerror=\"document.title='owned'\"> javascript:alert(1) </td></table>",
+    "$x_{$ & % # \\\\ \\input{x} ~ ^ {} [2] *a* `b` ![c](javascript:alert(1)) 模型 🤖 \u202e",
+    "m" * 200,
+)
+"""Names that try to be more than text: in HTML, in Markdown, in LaTeX, and by their length."""
+
+
+@pytest.fixture(scope="session")
+def hostile_fits(tmp_path_factory):
+    """Fits of counts whose every name is hostile: systems, benchmark, problems, the file's, fits'."""
+    rng = np.random.default_rng(1)
+    path = tmp_path_factory.mktemp("logs") / '<b>log<b> & "more".csv'
+    rows = [
+        (HOSTILE[i], f"</title>{HOSTILE[0]}", f"{HOSTILE[j % 4]}{j}", 40, rng.binomial(40, p))
+        for i in range(4)
+        for j, p in enumerate(rng.beta(0.4, 3.0, 40))
+    ]
+    columns = ["system", "benchmark", "problem", "attempts", "successes"]
+    pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
+    counts = bp.read_csv(path)
+    families = {f"{HOSTILE[0]}{HOSTILE[2]}": bp.Beta(), "other": bp.Kumaraswamy()}
+    return {
+        name: bp.fit(counts, family, pooling="none", draws=250, random_seed=1, progress=False)
+        for name, family in families.items()
+    }

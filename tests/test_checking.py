@@ -409,14 +409,17 @@ def test_the_prior_predictive_is_pass_at_k_under_the_prior():
 
 
 def test_the_figure_of_a_check_shows_data_and_replicated_data(wrong, right):
-    figure = bp.plot_check(bp.check(wrong))
-    left, right_panel = figure.axes
+    ((left, right_panel),) = bp.plot_check(bp.check(wrong))
     assert left.get_xlabel() == "successes at a problem"
     assert left.lines[0].get_ydata().sum() == 150
     assert [t.get_text() for t in right_panel.get_yticklabels()][-1] == "unsolved"
     assert len(right_panel.lines[1].get_xdata()) >= 3  # the findings
-    figure = bp.plot_check(bp.check(right, draws=100))
-    assert len(figure.axes) == 2 * SYSTEMS
+    found = bp.check(right, draws=100)
+    panels = bp.plot_check(found)
+    assert panels.shape == (SYSTEMS, 2)
+    assert bp.plot_check(found, ax=panels) is panels
+    with pytest.raises(bp.OptionError, match=r"ax must be an array of Axes of shape \(\d, 2\)"):
+        bp.plot_check(found, ax=panels[0])
     plt.close("all")
 
 

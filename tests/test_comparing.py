@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 import bayespassk as bp
-from bayespassk import cli, comparing, report
+from bayespassk import cli, comparing, texts
 from bayespassk.posterior import cells_of
 
 KS = [1, 100, 10**6]
@@ -109,8 +109,9 @@ def test_the_right_family_wins_over_a_clearly_wrong_one(skewed):
     assert worse["elpd_diff"] < -4 * worse["dse"]
     assert table["weight_stacking"][0] > 0.99
     assert table["weight_pseudo_bma"][0] > 0.99
-    assert "zero-inflated foretells unseen problems clearly better than beta." in report._verdict(
-        table
+    assert (
+        "zero-inflated foretells unseen problems clearly better than beta."
+        in texts.families_verdict(table)
     )
 
 
@@ -247,7 +248,7 @@ def test_weights_by_loo_are_those_of_each_system(fits, table):
 
 def test_an_average_tells_the_worst_of_its_fits(fits, nuts):
     both = {"sampled": nuts, "kumaraswamy": fits["kumaraswamy"]}
-    meta = report.average_provenance(both, bp.average(both, KS))
+    meta = texts.average_provenance(both, bp.average(both, KS))
     assert meta["diagnostics"]["min_ess"] == bp.diagnostics(nuts).min_ess
     assert meta["method"] == "nuts, quadrature"
 
@@ -258,14 +259,14 @@ def test_averages_repeat_and_say_where_they_come_from(counts, fits):
     xr.testing.assert_identical(got, bp.average(list(fits.values()), KS, random_seed=1))
     assert not got.equals(bp.average(fits, KS, random_seed=5))
     assert got.attrs["input_sha256"] == counts.sha256()
-    meta = report.average_provenance(fits, got)
+    meta = texts.average_provenance(fits, got)
     assert meta["family"] == "average of beta, kumaraswamy with equal weights"
     assert meta["weights"]["beta"] == {"small": 0.5, "large": 0.5}
     assert meta["fits"]["kumaraswamy"]["seed"] == 2
     assert meta["diagnostics"]["converged"] is True
     summary = bp.summarize(got)
-    assert "Family average of beta, kumaraswamy with equal weights" in report.caption(summary, meta)
-    assert json.loads(report.as_json(summary, meta))["meta"]["target"] == "benchmark"
+    assert "Family average of beta, kumaraswamy with equal weights" in texts.caption(summary, meta)
+    assert json.loads(texts.as_json(summary, meta))["meta"]["target"] == "benchmark"
     bp.plot_forecast(got)
 
 
@@ -281,7 +282,7 @@ def test_an_average_reports_the_worst_of_its_fits(counts, fit):
             progress=False,
         )
     fits = {"beta": fit, "kumaraswamy": bad}
-    found = report.average_provenance(fits, bp.average(fits, 10))["diagnostics"]
+    found = texts.average_provenance(fits, bp.average(fits, 10))["diagnostics"]
     assert found["converged"] is False
     assert found["message"].startswith("kumaraswamy: the fit did not converge")
 

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayespassk as bp
@@ -59,6 +60,115 @@ def test_a_backtest_has_errors_above_and_coverage_below(example):
     best = table[table["n"] == 50].groupby("method")["mae"].mean().sort_values()
     assert [label.get_text() for label in axes[0, 0].get_yticklabels()] == best.index.tolist()
     assert axes[1, 1].get_xlabel() == "coverage of 95% bands"
+
+
+def test_the_tail_exponent_is_noted_by_each_name(fit, forecast):
+    tail = bp.tail_exponent(fit, [10, 10_000])
+    ax = bp.plot_forecast(forecast, tail_exponent=tail)
+    medians = tail.sel(k=10_000).median(("chain", "draw")).values
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        f"{name}, tail exponent {a:.2f}"
+        for name, a in zip(("small", "large"), medians, strict=True)
+    ]
+    with pytest.raises(bp.OptionError, match="tail_exponent must be of the systems"):
+        bp.plot_forecast(forecast.isel(system=[0]), tail_exponent=tail)
+
+
+def test_systems_differ_in_style_and_not_only_in_colour(forecast):
+    draws = forecast.isel(system=[0] * 4).assign_coords(system=list("abcd"))
+    ax = bp.plot_forecast(draws, truth=np.ones((4, draws.sizes["k"])))
+    assert len({line.get_linestyle() for line in ax.lines[::2]}) == 4
+    assert len({line.get_marker() for line in ax.lines[1::2]}) == 4
+
+
+def test_a_family_is_a_curve_through_the_problems(fit, counts):
+    ax = bp.plot_family(fit, "small")
+    steps, curve = ax.lines
+    assert steps.get_ydata()[0] == 0
+    assert steps.get_ydata()[-1] == 1
+    np.testing.assert_array_equal(np.sort(steps.get_xdata()), steps.get_xdata())
+    unsolved = ((counts.system == "small") & (counts.successes == 0)).sum() / 128
+    assert steps.get_ydata()[1] == pytest.approx(unsolved)  # the hardest are the unsolved
+    above = bp.share_above(fit, curve.get_xdata()[[0, 20, 40]], "population").sel(system="small")
+    want = 1 - above.median(("chain", "draw")).values
+    np.testing.assert_allclose(curve.get_ydata()[[0, 20, 40]], want, atol=0.03)
+    assert ax.get_xscale() == "log"
+    assert ax.get_xlabel() == "p, success probability of a problem"
+    assert "1/100" in ax.texts[0].get_text()
+    for wrong in (None, "other"):
+        with pytest.raises(bp.OptionError, match="system must be one of the fit, 'small', 'large'"):
+            bp.plot_family(fit, wrong)
+
+
+def test_bars_of_problems_hold_their_success_probabilities(fit, example):
+    """Of the problems solved least often in 100 attempts, 10,000 tell where p is: the bar is there."""
+    ax = bp.plot_family(fit, "large", prob=0.99)
+    bars = ax.patches[:-1]  # the last is the shading
+    assert sum(bar.get_height() for bar in bars) == pytest.approx(1)
+    rates = np.sort((example.successes / example.attempts)[example.system == "large"])
+    at = np.searchsorted(
+        np.cumsum([bar.get_height() for bar in bars]), (np.arange(128) + 0.5) / 128
+    )
+    inside = [
+        bars[i].get_x() <= rate <= bars[i].get_x() + bars[i].get_width()
+        for i, rate in zip(at, np.maximum(rates, ax.get_xlim()[0]), strict=True)
+    ]
+    assert np.mean(inside) > 0.95
+
+
+def test_a_comparison_shows_distances_from_the_best():
+    table = pd.DataFrame(
+        {
+            "system": ["x", "x", "all", "all"],
+            "family": ["beta", "$worse", "beta", "$worse"],
+            "elpd_diff": [0.0, -1.0, 0.0, -30.0],
+            "dse": [0.0, 2.0, 0.0, 5.0],
+        }
+    )
+    ax = bp.plot_compare(table)
+    assert ax.lines[0].get_xdata().tolist() == [0, -30]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["beta", "$worse"]
+    ((x0, _), (x1, _)) = ax.collections[0].get_segments()[1]
+    assert (x0, x1) == (-40, -20)
+    assert bp.plot_compare(table, "x").lines[0].get_xdata().tolist() == [0, -1]
+    with pytest.raises(bp.OptionError, match="system must be one of the table, 'x', 'all'"):
+        bp.plot_compare(table, "y")
+
+
+def test_a_difference_has_a_band_of_each_k_within_one_of_the_curve(fit):
+    difference = bp.difference(fit, "large", "small", [1, 10, 100, 1000])
+    ax = bp.plot_difference(difference, prob=0.8, attempts=100)
+    table = bp.summarize_difference(difference, 0.8)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), table["median"])
+    outer, inner = (band.get_paths()[0].get_extents() for band in ax.collections[:2])
+    assert outer.y0 == pytest.approx(table["lower_simultaneous"].min())
+    assert inner.y1 == pytest.approx(table["upper"].max())
+    assert [text.get_text() for text in ax.texts[1:]] == ["large ahead", "small ahead"]
+    assert ax.get_ylabel() == "difference of pass@k (benchmark)"
+    low, high = ax.get_ylim()
+    assert low == -high
+
+
+def test_a_backtest_may_be_drawn_in_axes_of_ones_own(example):
+    scores = bp.backtest(example, ["plug-in"], n=[10, 50], k=100, repeats=2, cores=1)
+    _, mine = plt.subplots(2, 1, squeeze=False)
+    assert bp.plot_backtest(scores, ax=mine) is mine
+    with pytest.raises(bp.OptionError, match=r"shape \(2, 1\); got \(1, 2\)"):
+        bp.plot_backtest(scores, ax=mine.T)
+
+
+@pytest.mark.parametrize("name", ["_hidden", "a $x_{$", "two\nlines", "l" * 300])
+def test_names_are_shown_as_text_on_one_line(fit, forecast, name):
+    named = forecast.isel(system=[0]).assign_coords(system=[name])
+    ax = bp.plot_forecast(named)
+    ax.figure.canvas.draw()
+    (text,) = ax.get_legend().get_texts()
+    assert len(text.get_text()) <= 28
+    assert "\n" not in text.get_text()
+    assert text.get_text()[:3] == name[:3]
+    difference = bp.difference(fit, "large", "small", 1)
+    difference.attrs["a"] = name
+    bp.plot_difference(difference).figure.canvas.draw()
 
 
 def test_names_in_a_figure_are_no_formulas(example):

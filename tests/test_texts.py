@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import bayespassk as bp
-from bayespassk import report
+from bayespassk import texts
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def forecast(fit):
 
 def test_json_holds_rows_and_provenance(counts, fit, forecast):
     table = bp.summarize(forecast, 0.9)
-    found = json.loads(report.as_json(table, report.provenance(fit, forecast)))
+    found = json.loads(texts.as_json(table, texts.provenance(fit, forecast)))
     assert [row["k"] for row in found["rows"]] == [1, 1000, 10**12] * 2
     assert set(found["rows"][0]) == {"system", "k", "mean", "median", "lower", "upper"}
     assert found["rows"][1]["mean"] == pytest.approx(table["mean"][1], rel=1e-12)
@@ -34,15 +34,15 @@ def test_json_holds_rows_and_provenance(counts, fit, forecast):
 
 def test_csv_quotes_what_users_wrote(forecast):
     table = bp.summarize(forecast.assign_coords(system=['a, "quoted"\nname', "=1+1"]))
-    rows = list(csv.DictReader(io.StringIO(report.as_csv(table))))
+    rows = list(csv.DictReader(io.StringIO(texts.as_csv(table))))
     assert rows[0]["system"] == 'a, "quoted"\nname'
     assert float(rows[1]["mean"]) == table["mean"][1]
 
 
 def test_small_probabilities_are_not_shown_as_zero(forecast):
     table = bp.summarize(forecast * 1e-7)
-    assert " 0.0000" not in report.as_text(table)
-    assert "1,000,000,000,000" in report.as_text(table)
+    assert " 0.0000" not in texts.as_text(table)
+    assert "1,000,000,000,000" in texts.as_text(table)
 
 
 def test_the_caption_warns_if_the_fit_did_not_converge(counts):
@@ -58,7 +58,7 @@ def test_the_caption_warns_if_the_fit_did_not_converge(counts):
             progress=False,
         )
     forecast = bp.forecast(fit, 10)
-    text = report.caption(bp.summarize(forecast), report.provenance(fit, forecast))
+    text = texts.caption(bp.summarize(forecast), texts.provenance(fit, forecast))
     assert "did not converge" in text
     assert "Do not use its numbers yet" in text
 
@@ -70,7 +70,7 @@ def test_even_a_hopeless_fit_makes_valid_json(counts):
             counts, bp.Beta(), pooling="none", draws=4, tune=1, random_seed=1, progress=False
         )
     forecast = bp.forecast(fit, 10)
-    text = report.as_json(bp.summarize(forecast), report.provenance(fit, forecast))
+    text = texts.as_json(bp.summarize(forecast), texts.provenance(fit, forecast))
 
     def refuse(constant):
         raise AssertionError(f"{constant} is not JSON")
@@ -81,7 +81,7 @@ def test_even_a_hopeless_fit_makes_valid_json(counts):
 
 def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "out.csv"
-    report.write(path, "old")
+    texts.write(path, "old")
 
     def fail(temporary, text, **_):
         with temporary.open("wb") as file:
@@ -90,7 +90,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
     monkeypatch.setattr(type(path), "write_bytes", fail)
     with pytest.raises(bp.InputError, match=r"out\.csv: cannot be written: No space left"):
-        report.write(path, "new text")
+        texts.write(path, "new text")
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["out.csv"]
 
@@ -121,10 +121,10 @@ def crossing_table(probability_leads, probability_overtaken, median, lower, uppe
     ],
 )  # fmt: skip
 def test_who_overtakes_whom_is_said_in_sentences(numbers, text):
-    assert report.as_crossing(crossing_table(*numbers)) == text
+    assert texts.as_crossing(crossing_table(*numbers)) == text
 
 
 def test_nobody_overtakes_where_the_curves_are_equal():
     table = crossing_table(0.0, 0.0, np.nan, np.nan, np.nan)
     table["probability_leads"] = 0.0
-    assert report.as_crossing(table) == "Neither leads at k = 1: the curves are equal."
+    assert texts.as_crossing(table) == "Neither leads at k = 1: the curves are equal."

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from bayespassk.counts import visible
 from bayespassk.errors import InputError
-from bayespassk.plot import backtest_image
+from bayespassk.plot import as_image, plot_backtest
 from bayespassk.posterior import diagnostics, family_of
 from bayespassk.scoring import compatible, summarize_backtest
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ENDLESS",
     "NEVER",
+    "TARGETS",
     "as_budget",
     "as_comparison",
     "as_crossing",
@@ -40,6 +42,8 @@ __all__ = [
     "comparison_caption",
     "contrast_provenance",
     "difference_caption",
+    "escaped",
+    "families_verdict",
     "provenance",
     "verdicts_caption",
     "write",
@@ -300,7 +304,7 @@ def comparison_caption(table: "pd.DataFrame", each: Mapping[str, dict[str, Any]]
         "elpd: log probability of the counts of each problem given those of all others "
         "(leave-one-out), summed; higher is better. se, dse: standard errors of elpd, elpd_diff. "
         "stacking, pseudo_bma: weights.\n"
-        f"{_verdict(table)}\n"
+        f"{families_verdict(table)}\n"
         "Leave-one-out judges the attempts made. It says little about k far beyond them, where "
         "families it cannot tell apart may part: forecast with several, as in 'bayespassk forecast "
         f"COUNTS.csv --family {','.join(each)}'.\n"
@@ -309,7 +313,7 @@ def comparison_caption(table: "pd.DataFrame", each: Mapping[str, dict[str, Any]]
     )
 
 
-def _verdict(table: "pd.DataFrame") -> str:
+def families_verdict(table: "pd.DataFrame") -> str:
     """Return which families are clearly worse: by two standard errors, and by 4."""
     system = table["system"].iloc[-1]
     rows = table[table["system"] == system]
@@ -459,7 +463,7 @@ def write_backtest(folder: Path, scores: "pd.DataFrame", form: str) -> None:
     figure = None
     if scores["point"].notna().any():
         figure = "summary.png"
-        write(folder / figure, backtest_image(scores))
+        write(folder / figure, as_image(plot_backtest(scores)))
     write(folder / "summary.md", backtest_summary(scores, figure))
 
 
@@ -512,7 +516,7 @@ def _backtest_question(scores: "pd.DataFrame", shown: str) -> str:
             f"problems ({made} were made at each)"
         )
     systems = about["systems"]
-    some = ", ".join(_escaped(name) for name in systems[:8]) + (", ..." if systems[8:] else "")
+    some = ", ".join(escaped(name) for name in systems[:8]) + (", ..." if systems[8:] else "")
     often = _counted(about["repeats"], "time")
     return (
         f"{asked}, would these forecasts have been right, and would their bands have covered? The "
@@ -545,7 +549,7 @@ def _backtest_table(rows: "pd.DataFrame") -> str:
 def _backtest_row(row: Any) -> str:
     error = row.mae_se_systems if math.isfinite(row.mae_se_systems) else row.mae_se_thinnings
     cells = [
-        _escaped(row.method),
+        escaped(row.method),
         f"{_number(row.mae)} ({_number(error)})",
         _number(row.bias, "+.3f"),
         _number(row.rmse),
@@ -583,7 +587,7 @@ def _backtest_verdict(row: Any, shown: str, scores: "pd.DataFrame") -> str:
     systems, thinnings = good["system"].nunique(), good["repeat"].nunique()
     low, high = compatible(row.coverage_95, systems)
     return (
-        f"- **{_escaped(row.method)}**, {shown} = {size:,}, k = {row.k:,}: the 95% bands held the "
+        f"- **{escaped(row.method)}**, {shown} = {size:,}, k = {row.k:,}: the 95% bands held the "
         f"truth in {_percent(row.coverage_95)} of {_counted(len(good), 'forecast')} "
         f"({_counted(systems, 'system')} x {_counted(thinnings, 'thinning')} of the same log, so "
         f"about {systems} independent {'one' if systems == 1 else 'ones'}): compatible with a "
@@ -603,14 +607,14 @@ def _backtest_failures(scores: "pd.DataFrame") -> list[str]:
         for what, some in (("failed", failed), ("have no band", bare)):
             if len(some):
                 lines.append(
-                    f"- **{_escaped(str(name))}**: {len(some):,} {of} {what}. The first says: "
-                    f"{_escaped(some['note'].iloc[0])}"
+                    f"- **{escaped(str(name))}**: {len(some):,} {of} {what}. The first says: "
+                    f"{escaped(some['note'].iloc[0])}"
                 )
         known = rows[rows["converged"].notna()]
         bad = int((~known["converged"].astype(bool)).sum())
         if bad:
             lines.append(
-                f"- **{_escaped(str(name))}**: {bad:,} {of} are from fits that did not converge "
+                f"- **{escaped(str(name))}**: {bad:,} {of} are from fits that did not converge "
                 f"(effective sample size from {_number(known['min_ess'].min(), ',.0f')}, R-hat up "
                 f"to {_number(known['max_rhat'].max())}, {int(known['divergences'].max())} "
                 "divergences at most in a fit)"
@@ -618,9 +622,10 @@ def _backtest_failures(scores: "pd.DataFrame") -> list[str]:
     return ["## What did not work", "\n".join(lines)] if lines else []
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Return text that Markdown shows as it is, on one line and within a cell of a table."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~!&$])", r"\\\1", " ".join(text.split()))
+    line = re.sub(r"([\\`*_{}\[\]<>#|~!&$])", r"\\\1", " ".join(visible(text).split()))
+    return re.sub(r"^(\d*)([-+=.):])(?=[-=\s]|$)", r"\1\\\2", line)  # no list, no heading
 
 
 def _counted(number: int, noun: str) -> str:

@@ -1,0 +1,238 @@
+"""All that a report says, computed by the verbs and kept as plain data."""
+
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayespassk import verifying
+from bayespassk.checking import check, sensitivity_of, summarize_check
+from bayespassk.comparing import compare, disagreement_of
+from bayespassk.counts import Counts
+from bayespassk.errors import ConvergenceWarning, ForecastWarning, LooWarning, OptionError
+from bayespassk.estimators import chen
+from bayespassk.families import Verified
+from bayespassk.forecasting import Target, check_target, forecast, summarize, tail_exponent
+from bayespassk.influence import most_attempts
+from bayespassk.posterior import counts_of, family_of, outer_coords
+from bayespassk.reporting.judging import verdict
+from bayespassk.texts import families_verdict, provenance
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["QUANTITY", "Findings", "check_targets", "collect", "estimates"]
+
+type Ks = NDArray[np.int64]
+
+QUANTITY = "pass@k"
+
+POINTS = 30
+"""At how many k curves are drawn."""
+
+TARGETS: tuple[Target, ...] = ("benchmark", "population", "realised")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found: `data`, which JSON can hold, and what the figures need besides.
+
+    Attributes
+    ----------
+    data : dict
+        What :func:`bayespassk.report` returns.
+    fit : DataTree
+        The fit whose forecasts these are.
+    curves : dict of str to dict of str to DataArray, dims (chain, draw, system, k)
+        By target and quantity: the forecasts at enough k for a smooth line.
+    check : Dataset
+        From :func:`bayespassk.check`.
+    tail : DataArray or None
+        The tail exponent at the largest k, if it is one of pass@k.
+    comparison : DataFrame or None
+        From :func:`bayespassk.compare`, if there were several fits.
+    """
+
+    data: dict[str, Any]
+    fit: xr.DataTree
+    curves: dict[str, dict[str, xr.DataArray]]
+    check: xr.Dataset
+    tail: xr.DataArray | None
+    comparison: "pd.DataFrame | None"
+
+
+def check_targets(fit: xr.DataTree, target: Target | Iterable[Target] | None) -> list[Target]:
+    """Return the targets asked for, or raise an error about the first bad one."""
+    verified = isinstance(family_of(fit), Verified)
+    if target is None:
+        return list(TARGETS[:2] if verified else TARGETS)
+    targets = [target] if isinstance(target, str) else list(target)
+    if not targets or len(set(targets)) < len(targets):
+        raise OptionError(f"target must be one or several different targets; got {target!r}")
+    for one in targets:
+        check_target(one)
+        if verified and one == "realised":
+            raise OptionError(
+                "target must be 'benchmark' or 'population' where a verifier is sometimes wrong; "
+                f"got {one!r}"
+            )
+    return targets
+
+
+def collect(
+    fits: Mapping[str, xr.DataTree], ks: Ks, targets: Sequence[Target], prob: float, seed: int
+) -> Findings:
+    """Return all that is said about fits of the same counts; the forecasts are of the first."""
+    (name, fit), *_ = fits.items()
+    counts, first = counts_of(fit), targets[0]
+    verified = isinstance(family_of(fit), Verified)
+    grid = np.union1d(ks, np.rint(np.geomspace(1, max(int(ks.max()), 2), POINTS)).astype(np.int64))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ForecastWarning)  # the sensitivity says the same, and more
+        curves = {str(target): _curves(fit, grid, target, seed) for target in targets}
+        at_k = {
+            target: {what: draws.sel(k=ks) for what, draws in each.items()}
+            for target, each in curves.items()
+        }
+        (draws, *_) = at_k[first].values()
+        tail = tail_exponent(fit, int(ks.max()))
+        table, comparison = _comparison(fits, draws, ks, first, seed)
+    found = check(fit, random_seed=seed)
+    systems = [str(label) for label in fit["posterior"].dataset["system"].values]
+    benchmarks = [str(label) for label in outer_coords(fit)["benchmark"].values]
+    data: dict[str, Any] = {
+        "title": _title(systems, benchmarks),
+        "version": metadata.version("bayespassk"),
+        "asked": {
+            "family": name,
+            "targets": list(targets),
+            "k": ks.tolist(),
+            "prob": prob,
+            "seed": seed,
+            "verifier": verified,
+        },
+        "data": {
+            "stopping": counts.stopping,
+            "log": json.loads(fit.attrs["log"]) if "log" in fit.attrs else None,
+            "systems": _systems(counts, benchmarks),
+        },
+        "forecast": {
+            target: [
+                row
+                for what, one in each.items()
+                for row in _rows(summarize(one, prob).assign(what=what))
+            ]
+            for target, each in at_k.items()
+        },
+        "tail_exponent": _rows(summarize(tail, prob)),
+        "estimate": [
+            {"system": system, "k": int(k), "pass_at_k": float(value)}
+            for system, row in zip(systems, estimates(counts, ks), strict=True)
+            for k, value in zip(ks, row, strict=True)
+            if np.isfinite(value)
+        ],
+        "comparison": comparison,
+        "checks": {
+            "replicated": found.sizes["sample"],
+            "stopping": found.attrs["stopping"],
+            "rows": _rows(summarize_check(found)),
+        },
+        "sensitivity": {"target": first, "rows": _rows(sensitivity_of(fit, draws))},
+        "fits": {one: provenance(other) for one, other in fits.items()},
+    }
+    most = dict(zip(systems, most_attempts(fit).tolist(), strict=True))
+    data = {"title": data["title"], "verdict": verdict(data, most)} | data
+    return Findings(data, fit, curves, found, None if verified else tail, table)
+
+
+def _curves(fit: xr.DataTree, ks: Ks, target: Any, seed: int) -> dict[str, xr.DataArray]:
+    """Return what is forecast, by quantity."""
+    if not isinstance(family_of(fit), Verified):
+        return {QUANTITY: forecast(fit, ks, target, random_seed=seed)}
+    asked = {
+        "apparent pass@k": verifying.apparent_pass_at_k,
+        "true pass@k": verifying.true_pass_at_k,
+        "first pass correct": verifying.first_pass_correct_at_k,
+    }
+    return {what: ask(fit, ks, target, random_seed=seed) for what, ask in asked.items()}
+
+
+def _comparison(
+    fits: Mapping[str, xr.DataTree], draws: xr.DataArray, ks: Ks, target: Target, seed: int
+) -> "tuple[pd.DataFrame | None, dict[str, Any] | None]":
+    """Return how the families compare: those who foretell best, and where forecasts part."""
+    if len(fits) < 2:
+        return None, None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        table = compare(fits, progress=False)
+    said = [str(one.message) for one in caught if issubclass(one.category, SERIOUS)]
+    name, *others = fits
+    each = {name: draws} | {
+        one: forecast(fits[one], ks, target, random_seed=seed) for one in others
+    }
+    return table, {
+        "verdict": families_verdict(table),
+        "rows": _rows(table),
+        "warnings": said,
+        "target": target,
+        "disagreement": [
+            {name: row[name] for name in ("system", "k", "family_share")}
+            | {"medians": {one: row[one] for one in fits}}
+            for row in _rows(disagreement_of(each))
+        ],
+    }
+
+
+SERIOUS = (ConvergenceWarning, LooWarning)
+
+
+def _title(systems: list[str], benchmarks: list[str]) -> str:
+    whose = " and ".join(systems) if len(systems) < 3 else f"{len(systems)} systems"
+    sets = list(dict.fromkeys(benchmarks))
+    on = " and ".join(sets) if len(sets) < 3 else f"{len(sets)} benchmarks"
+    return f"pass@k of {whose} on {on}"
+
+
+def _systems(counts: Counts, benchmarks: list[str]) -> list[dict[str, Any]]:
+    """Return what was attempted, a row for each system."""
+    rows = []
+    for i, (system, benchmark) in enumerate(zip(counts.systems, benchmarks, strict=True)):
+        mine = counts.system_index == i
+        made, solved = counts.attempts[mine], counts.successes[mine]
+        rows.append(
+            {
+                "system": system,
+                "benchmark": benchmark,
+                "problems": len(made),
+                "attempts_least": int(made.min()),
+                "attempts_most": int(made.max()),
+                "attempts": int(made.sum()),
+                "successes": int(solved.sum()),
+                "unsolved": int(((solved == 0) & (made > 0)).sum()),
+                "always_solved": int(((solved == made) & (made > 0)).sum()),
+                "untried": int((made == 0).sum()),
+            }
+        )
+    return rows
+
+
+def estimates(counts: Counts, ks: Ks) -> NDArray[np.float64]:
+    """Return Chen's estimates, dims (system, k); NaN where the attempts do not allow any."""
+    found = np.full((len(counts.systems), len(ks)), np.nan)
+    within = ks <= counts.attempts.min()
+    if counts.stopping == "fixed" and within.any():
+        found[:, within] = chen(counts, ks[within])
+    return found
+
+
+def _rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Return the rows as plain data: None for what is not finite."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
+    return rows

@@ -1,0 +1,493 @@
+"""What a report says, in words and tables, before it has a form: text here is not escaped."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from bayespassk.texts import TARGETS
+
+__all__ = ["Items", "Section", "Table", "Text", "forecast_table", "headline", "sections"]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; `numbers` says which columns hold numbers. The first column names the rows."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: tuple[bool, ...]
+
+    @property
+    def spans(self) -> list[int]:
+        """How many rows the name in a row is for; 0 if an earlier one has it."""
+        lengths = [len(list(rows)) for _, rows in groupby(self.rows, lambda row: row[0])]
+        return [length if i == 0 else 0 for length in lengths for i in range(length)]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report; figures whose section is `key` follow its first block."""
+
+    key: str
+    title: str
+    blocks: tuple[Text | Items | Table, ...]
+
+
+MOST_LINES = 6
+"""Systems that the headline has a sentence for."""
+
+
+def headline(data: Mapping[str, Any]) -> list[str]:
+    """Return the answer in a few sentences: the first target at the largest k."""
+    target, k = data["asked"]["targets"][0], max(data["asked"]["k"])
+    percent = _percent(data)
+    rows = [row for row in data["forecast"][target] if row["k"] == k]
+    said = [
+        f"{row['system']}: {row['what']} at k = {k:,} is {_share(row['median'])} ({percent} "
+        f"credible interval {_share(row['lower'])} to {_share(row['upper'])})."
+        for row in rows
+    ]
+    if len(said) > MOST_LINES:
+        return [f"{len(data['data']['systems'])} systems; see the forecasts below."]
+    return said
+
+
+def sections(data: Mapping[str, Any]) -> list[Section]:
+    """Return the parts of a report, in their order."""
+    return [
+        _asked(data),
+        _data(data),
+        *(_forecast(data, target) for target in data["asked"]["targets"]),
+        _family(data),
+        *([_comparison(data)] if data["comparison"] else []),
+        _checks(data),
+        _sensitivity(data),
+        _diagnostics(data),
+        _provenance(data),
+        _glossary(data),
+    ]
+
+
+def _asked(data: Mapping[str, Any]) -> Section:
+    asked = data["asked"]
+    ks = ", ".join(f"{k:,}" for k in asked["k"])
+    return Section(
+        "asked",
+        "What was asked",
+        (
+            Text(
+                "How often is a problem solved within k attempts, with more attempts than were "
+                f"made? Asked for k = {ks}, of these targets:"
+            ),
+            Items(tuple(f"{target}: {TARGETS[target]}." for target in asked["targets"])),
+            Text(
+                f"The forecasts are those of family {asked['family']}, fitted to the attempts "
+                "below. "
+                + (
+                    "A verifier that is sometimes wrong was taken into account: apparent pass@k is "
+                    "what it accepts, true pass@k what is correct, and first pass correct what is "
+                    "got by taking the first attempt that it accepts. "
+                    if asked["verifier"]
+                    else ""
+                )
+                + f"Intervals are equal-tailed credible intervals: given the family, its priors "
+                f"and the attempts, pass@k lies within with probability {_percent(data)}."
+            ),
+        ),
+    )
+
+
+STOPPING = {
+    "fixed": "their number was fixed in advance",
+    "first-success": "at the first success, or at a cap",
+    "adaptive": "they were allotted by what was seen, in a way not told",
+}
+
+
+def _data(data: Mapping[str, Any]) -> Section:
+    found = data["data"]
+    untried = any(row["untried"] for row in found["systems"])
+    columns = ["System", "Benchmark", "Problems", "Attempts at each", "Attempts", "Successes",
+               "Unsolved problems", "Always solved"]  # fmt: skip
+    rows = [
+        (
+            row["system"],
+            row["benchmark"],
+            f"{row['problems']:,}",
+            _range(row["attempts_least"], row["attempts_most"]),
+            f"{row['attempts']:,}",
+            f"{row['successes']:,}",
+            f"{row['unsolved']:,}",
+            f"{row['always_solved']:,}",
+            *([f"{row['untried']:,}"] if untried else []),
+        )
+        for row in found["systems"]
+    ]
+    rule = found["stopping"]
+    said = STOPPING.get(
+        rule, f"they were made {rule.rpartition(':')[2]} at a time, until a success or a cap"
+    )
+    blocks: list[Text | Items | Table] = [
+        Table(
+            "What was attempted",
+            (*columns, *(["Not attempted"] if untried else [])),
+            tuple(rows),
+            (False, False, *[True] * (len(columns) - 2 + untried)),
+        ),
+        Text(f"How attempts were ended: {said} (stopping rule {rule})."),
+    ]
+    if found["log"] is not None:
+        blocks.append(Text(_log(found["log"])))
+    return Section("data", "The attempts", tuple(blocks))
+
+
+def _log(log: Mapping[str, Any]) -> str:
+    options = "".join(f", {name} {value}" for name, value in log["options"].items())
+    without = log["errored"] + log["missing"]
+    fate = {"drop": "left out", "fail": "counted as failures"}.get(log["errors"], "refused")
+    return f"Read as {log['format']}{options}: {log['attempts']:,} attempts, " + (
+        f"{without:,} without an outcome {fate}." if without else "all with an outcome."
+    )
+
+
+def _forecast(data: Mapping[str, Any], target: str) -> Section:
+    blocks: list[Text | Items | Table] = [
+        Text(f"pass@k is here {TARGETS[target]}."),
+        forecast_table(data, target),
+    ]
+    if data["estimate"]:
+        blocks.append(
+            Text(
+                "Estimate: Chen's unbiased estimate from the attempts made, up to as many k as "
+                "there are attempts at every problem. It uses no family"
+                + (", and is of what the verifier accepts." if data["asked"]["verifier"] else ".")
+            )
+        )
+    return Section(target, f"Forecast: {target}", tuple(blocks))
+
+
+def forecast_table(data: Mapping[str, Any], target: str) -> Table:
+    """Return the forecasts of one target."""
+    known = {(row["system"], row["k"]): row["pass_at_k"] for row in data["estimate"]}
+    verifier, several = data["asked"]["verifier"], bool(known)
+    rows = []
+    for row in data["forecast"][target]:
+        of_apparent = not verifier or row["what"].startswith("apparent")
+        estimate = known.get((row["system"], row["k"])) if of_apparent else None
+        rows.append(
+            (
+                row["system"],
+                *([row["what"]] if verifier else []),
+                f"{row['k']:,}",
+                _share(row["median"]),
+                _interval(row),
+                *(["–" if estimate is None else _share(estimate)] if several else []),
+            )
+        )
+    whose = ("System", "Quantity") if verifier else ("System",)
+    columns = (*whose, "k", "Median", f"{_percent(data)} interval")
+    return Table(
+        f"pass@k, target {target}",
+        (*columns, *(["Estimate"] if several else [])),
+        tuple(rows),
+        (*[False] * len(whose), *[True] * (3 + several)),
+    )
+
+
+def _family(data: Mapping[str, Any]) -> Section:
+    rows = tuple(
+        (
+            row["system"],
+            f"{row['k']:,}",
+            f"{row['median']:.3f}",
+            f"{row['lower']:.3f}–{row['upper']:.3f}",
+        )
+        for row in data["tail_exponent"]
+    )
+    return Section(
+        "family",
+        "How hard the problems are",
+        (
+            Text(
+                f"Family {data['asked']['family']} describes how the success probability p of an "
+                "attempt is spread over problems. Its end near p = 0, which few or no attempts "
+                "speak of, decides the forecasts at large k. In the figures, line and band are the "
+                "share of problems whose p is at most that on the axis, as the family has it. The "
+                "steps are the problems attempted, the hardest at the bottom: the median of the p "
+                f"of each, and as a bar the interval it lies in with probability {_percent(data)}. "
+                "The shaded region is below one over the attempts, where these say little."
+            ),
+            Text(
+                "The tail exponent says how fast the problems left unsolved become fewer: with an "
+                "exponent of 0.3, ten times the attempts leave half as many."
+            ),
+            Table(
+                "Tail exponent of a new problem's fail@k, at the largest k",
+                ("System", "k", "Median", f"{_percent(data)} interval"),
+                rows,
+                (False, True, True, True),
+            ),
+        ),
+    )
+
+
+def _comparison(data: Mapping[str, Any]) -> Section:
+    found = data["comparison"]
+    several = len({row["system"] for row in found["rows"]}) > 1
+    rows = tuple(
+        (
+            *([row["system"]] if several else []),
+            row["family"],
+            f"{row['elpd']:.1f}",
+            f"{row['elpd_diff']:z.1f}",
+            f"{row['dse']:.1f}",
+            f"{row['weight_stacking']:.2f}",
+            f"{row['max_pareto_k']:.2f}",
+        )
+        for row in found["rows"]
+    )
+    names = list(found["disagreement"][0]["medians"])
+    return Section(
+        "comparison",
+        "Other families",
+        (
+            Text(f"{found['verdict']} {JUDGED}"),
+            Table(
+                "Families by leave-one-out, the best first",
+                (*(["System"] if several else []), "Family", "elpd", "Difference", "SE of it",
+                 "Weight", "Largest Pareto k"),
+                rows,
+                (*[False] * (1 + several), *[True] * 5),
+            ),
+            Text(
+                "Far beyond the attempts, families that cannot be told apart here may forecast "
+                "different things. The share of the variance that is which family is right: 0 "
+                "where they agree, 1 where each is sure of something else."
+            ),
+            Table(
+                f"Median forecasts of each family, target {found['target']}",
+                ("System", "k", *names, "Share of variance"),
+                tuple(
+                    (
+                        row["system"],
+                        f"{row['k']:,}",
+                        *(_share(row["medians"][name]) for name in names),
+                        f"{row['family_share']:.2f}",
+                    )
+                    for row in found["disagreement"]
+                ),
+                (False, *[True] * (2 + len(names))),
+            ),
+        ),
+    )  # fmt: skip
+
+
+JUDGED = (
+    "elpd is the log probability of the counts of each problem given those of all others, summed: "
+    "higher is better, and a difference below two of its standard errors (SE), or below 4, says "
+    "little. It judges the attempts made, not the forecasts beyond them."
+)
+
+
+def _checks(data: Mapping[str, Any]) -> Section:
+    found = data["checks"]
+    adaptive = (
+        " How attempts were allotted is not known, and they were replicated as they were: a small "
+        "p-value may then come from that."
+        if found["stopping"] == "adaptive"
+        else ""
+    )
+    return Section(
+        "checks",
+        "Checks: does the family make such data?",
+        (
+            Text(
+                f"From the fit, {found['replicated']:,} sets of data were drawn, with attempts "
+                "ended as they were in the data. What the family expects is what 95% of them "
+                "hold; a p-value below 0.05 is a finding. That the family fits the attempts made "
+                f"says little about k far beyond them.{adaptive} In the figures, above, bars hold "
+                "95% of the replicated data and dots are the data; below is each statistic in "
+                "standard deviations of replicated data, and an open dot is a finding."
+            ),
+            Table(
+                "What the data are, and what the family expects",
+                ("System", "Finding", "p-value"),
+                tuple(
+                    (row["system"], f"{row['finding']}.", f"{row['p_value']:.3f}")
+                    for row in found["rows"]
+                ),
+                (False, False, True),
+            ),
+        ),
+    )
+
+
+def _sensitivity(data: Mapping[str, Any]) -> Section:
+    found = data["sensitivity"]
+    return Section(
+        "sensitivity",
+        "Sensitivity: how much is prior?",
+        (
+            Text(
+                "Share of the prior: how much of the precision of a forecast comes from the prior "
+                "instead of the attempts, found by raising each to a power near 1. Above 0.5, "
+                "the prior says more than the attempts. Band ratio: the width of the band over "
+                "that of the prior alone; small where the attempts narrowed it down."
+            ),
+            Table(
+                f"Sensitivity to the prior, target {found['target']}",
+                ("System", "k", "Share of the prior", "Band ratio"),
+                tuple(
+                    (
+                        row["system"],
+                        f"{row['k']:,}",
+                        f"{row['prior_share']:.2f}",
+                        "–" if row["band_ratio"] is None else f"{row['band_ratio']:.3f}",
+                    )
+                    for row in found["rows"]
+                ),
+                (False, True, True, True),
+            ),
+        ),
+    )
+
+
+def _diagnostics(data: Mapping[str, Any]) -> Section:
+    def figure(value: float | None, form: str) -> str:
+        return "–" if value is None else format(value, form)
+
+    rows = []
+    for name, fit in data["fits"].items():
+        found = fit["diagnostics"]
+        rows.append(
+            (
+                name,
+                fit["method"],
+                "yes" if found["converged"] else "no",
+                figure(found["max_rhat"], ".3f"),
+                figure(found["min_ess"], ",.0f"),
+                f"{found['divergences']:,}",
+                figure(found["pareto_k"], ".2f"),
+            )
+        )
+    said = [
+        f"{name}: {fit['diagnostics']['message']}."
+        for name, fit in data["fits"].items()
+        if not fit["diagnostics"]["converged"]
+    ]
+    return Section(
+        "diagnostics",
+        "Diagnostics of the sampler",
+        (
+            Text(
+                "A sampler has converged with an R-hat of at most 1.01, an effective sample size "
+                "(ESS) of at least 400, no divergence and a Pareto k of at most 0.7; – where a "
+                "method has no such number."
+            ),
+            *([Items(tuple(said))] if said else []),
+            Table(
+                "Diagnostics of each fit",
+                ("Fit", "Method", "Converged", "Largest R-hat", "Smallest ESS", "Divergences",
+                 "Pareto k"),
+                tuple(rows),
+                (False, False, False, True, True, True, True),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _provenance(data: Mapping[str, Any]) -> Section:
+    first = next(iter(data["fits"].values()))
+    rows = [
+        ("bayespassk", data["version"]),
+        ("SHA-256 of the counts", first["input_sha256"]),
+        ("Seed of the forecasts", str(data["asked"]["seed"])),
+    ]
+    for name, fit in data["fits"].items():
+        sampling = ", ".join(f"{key} {value}" for key, value in fit["sampling"].items())
+        covariates = f", covariates {fit['covariates']}" if fit["covariates"] else ""
+        rows += [
+            (
+                f"Fit {name}",
+                f"{fit['method']} by {fit['sampler']}, pooling {fit['pooling']}{covariates}, seed "
+                f"{fit['seed']}, {sampling}; bayespassk {fit['version']}",
+            ),
+            (f"Family and priors of {name}", json.dumps(fit["family_spec"], ensure_ascii=False)),
+        ]
+    log = data["data"]["log"]
+    if log is not None:
+        files = zip(log["files"], log["sha256"], strict=True)
+        rows += [(f"SHA-256 of {file}", sha) for file, sha in files]
+    return Section(
+        "provenance",
+        "Where the numbers come from",
+        (
+            Table(
+                "Provenance",
+                ("What", "Value"),
+                tuple(rows),
+                (False, False),
+            ),
+        ),
+    )
+
+
+def _glossary(data: Mapping[str, Any]) -> Section:
+    words = [
+        "Problem: one task whose outcome can be verified. Attempt: one independent try at it. "
+        "Success: an attempt that passed.",
+        "System: what was evaluated, with its scaffold and decoding.",
+        "pass@k: the probability that at least one of k attempts at a problem succeeds, averaged "
+        "over problems; fail@k is the rest.",
+        "Family: a parametric distribution of p, the success probability of an attempt, over "
+        "problems.",
+        "Prior and posterior: what is taken to be known of a family's parameters before the "
+        "attempts, and after them.",
+    ]
+    if data["comparison"]:
+        words.append(
+            "Leave-one-out: each problem foretold from all others. Pareto k: how far that could be "
+            "computed from one fit; where it could not, the fit was made again."
+        )
+    return Section("glossary", "Glossary", (Items(tuple(words)),))
+
+
+def _range(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _percent(data: Mapping[str, Any]) -> str:
+    return f"{100 * data['asked']['prob']:.4g}%"
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    return f"{_share(row['lower'])}–{_share(row['upper'])}"
+
+
+def _share(value: float | None) -> str:
+    """Return a share with three decimals, or with as many as tell it from 0 and 1."""
+    if value is None:
+        return "–"
+    if 0 < value < 5e-4:
+        return f"{value:.1e}"
+    if 0.9995 <= value < 1 - 5e-7:
+        return f"{value:.{math.ceil(-math.log10(1 - value))}f}"
+    return f"{value:.3f}"

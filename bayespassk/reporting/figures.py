@@ -1,0 +1,207 @@
+"""The figures of a report, each with what is seen in it, in words."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from bayespassk.influence import most_attempts
+from bayespassk.plot import (
+    WIDTH,
+    as_image,
+    plot_check,
+    plot_compare,
+    plot_family,
+    plot_forecast,
+    subplots,
+)
+from bayespassk.posterior import counts_of
+from bayespassk.reporting.collecting import Findings, estimates
+from bayespassk.texts import TARGETS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Figure", "figures"]
+
+CURVES = 6
+"""Systems whose forecasts are drawn in one figure; the tables have all."""
+
+PANELS = 4
+"""Systems that have a figure of their own."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a report.
+
+    Attributes
+    ----------
+    name : str
+        Letters, digits and hyphens: what a file of it is called.
+    section : str
+        The part of the report it is in; that of a forecast is its target.
+    caption, alt : str
+        What it is, and what is seen in it; both may hold text of users.
+    image : bytes
+        PNG or SVG.
+    """
+
+    name: str
+    section: str
+    caption: str
+    alt: str
+    image: bytes
+
+
+def figures(found: Findings, form: str) -> list[Figure]:
+    """Return the figures as images, `form` png or svg."""
+    with warnings.catch_warnings():
+        # Names may be in any script; tables have them where a figure cannot.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        warnings.filterwarnings("ignore", ".*does not support .* natively", UserWarning)
+        return [
+            Figure(name, section, caption, alt, as_image(axes, form, dpi=200))
+            for name, section, caption, alt, axes in _drawn(found)
+        ]
+
+
+type _Drawn = tuple[str, str, str, str, Any]
+
+
+def _drawn(found: Findings) -> Iterator[_Drawn]:
+    for target in found.curves:
+        yield _forecast(found, target)
+    for i, system in enumerate(_shown(found, PANELS)):
+        yield _family(found, i, system)
+    if found.comparison is not None:
+        yield _compare(found.comparison)
+    for i, system in enumerate(_worst(found)):
+        yield _check(found, i, system)
+
+
+def _shown(found: Findings, most: int) -> list[str]:
+    return [str(s) for s in found.fit["posterior"].dataset["system"].values[:most]]
+
+
+def _left_out(found: Findings, most: int) -> str:
+    """Return what is said of systems that are not drawn."""
+    number = found.fit["posterior"].sizes["system"]
+    return f" The first {most} of {number} systems are shown." if number > most else ""
+
+
+def _forecast(found: Findings, target: str) -> _Drawn:
+    each = found.curves[target]
+    systems = _shown(found, CURVES)
+    ks = next(iter(each.values()))["k"].values
+    counts, number = counts_of(found.fit), len(systems)
+    known = np.where(_spaced(ks), estimates(counts, ks), np.nan)[:number]
+    attempts = int(most_attempts(found.fit)[:number].max())
+    truth, tail = known, found.tail
+    if tail is None:  # several quantities, of which the attempts show the apparent pass@k
+        truth = np.concatenate([known] + [np.full_like(known, np.nan)] * (len(each) - 1))
+        many = found.fit["posterior"].sizes["system"] > 1
+        draws = xr.concat(
+            [
+                one.isel(system=slice(number)).assign_coords(
+                    system=[f"{s}: {what}" if many else what for s in systems]
+                )
+                for what, one in each.items()
+            ],
+            "system",
+        )
+    else:
+        draws = next(iter(each.values())).isel(system=slice(number))
+        tail = tail.isel(system=slice(number))
+    prob = found.data["asked"]["prob"]
+    axes = plot_forecast(
+        draws,
+        prob=prob,
+        attempts=attempts,
+        truth=truth if np.isfinite(truth).any() else None,
+        tail_exponent=tail,
+    )
+    last = draws.isel(k=[0, -1])
+    low, middle, high = (last.quantile(q, ("chain", "draw")) for q in _ends(prob))
+    said = "; ".join(
+        f"{name} rises from {middle.values[i, 0]:.3g} at k = {ks[0]:,} to {middle.values[i, 1]:.3g}"
+        f" at k = {ks[-1]:,} (band there {low.values[i, 1]:.3g} to {high.values[i, 1]:.3g})"
+        for i, name in enumerate(draws["system"].values)
+    )
+    dots = " Dots are Chen's estimate from the attempts made." if np.isfinite(truth).any() else ""
+    return (
+        f"forecast-{target}",
+        target,
+        f"Forecast of pass@k, target {target}: {TARGETS[target]}. Line: median; band: "
+        f"{prob:.0%} credible interval at each k; shaded: attempts made, up to {attempts:,} a "
+        f"problem.{dots}{_left_out(found, CURVES)}",
+        f"Curves of pass@k against k on a log axis, target {target}. {said}.",
+        axes,
+    )
+
+
+def _spaced(ks: Any) -> Any:
+    """Return which k have a dot: every third."""
+    return np.arange(len(ks)) % 3 == 0
+
+
+def _ends(prob: float) -> tuple[float, float, float]:
+    return (1 - prob) / 2, 0.5, (1 + prob) / 2
+
+
+def _family(found: Findings, i: int, system: str) -> _Drawn:
+    prob = found.data["asked"]["prob"]
+    row = found.data["data"]["systems"][i]
+    name = found.data["asked"]["family"]
+    return (
+        f"family-{i + 1}",
+        "family",
+        f"Success probabilities of the problems of {system}, family {name}."
+        f"{_left_out(found, PANELS)}",
+        f"Share of problems against p on a log axis for {system}: the family's curve rises "
+        f"through the steps of {row['problems']:,} problems, of which {row['unsolved']:,} were "
+        "not solved and have the long bars at the lower left.",
+        plot_family(found.fit, system, prob=prob),
+    )
+
+
+def _compare(table: "pd.DataFrame") -> _Drawn:
+    rows = table[table["system"] == table["system"].iloc[-1]]
+    said = "; ".join(
+        f"{row.family} {row.elpd_diff:.1f} (SE {row.dse:.1f})"
+        for row in rows.itertuples(index=False)
+    )
+    return (
+        "compare",
+        "comparison",
+        "How much worse than the best each family foretells problems left out: the difference of "
+        "elpd (dot) and two standard errors (bar). A bar that reaches zero is no clear difference.",
+        f"A row for each family with its elpd minus that of the best: {said}.",
+        plot_compare(table),
+    )
+
+
+def _worst(found: Findings) -> list[str]:
+    """Return the systems whose check is drawn: those with findings before others."""
+    missed = (found.check["p_value"] < 0.05).sum("statistic").values
+    order = np.argsort(-missed, kind="stable")[:PANELS]
+    return [str(found.check["system"].values[i]) for i in np.sort(order)]
+
+
+def _check(found: Findings, i: int, system: str) -> _Drawn:
+    axes = subplots(2, 1, WIDTH, 4.6)
+    one = found.check.sel(system=[system])
+    plot_check(one, ax=axes.reshape(1, 2))
+    rows = [row for row in found.data["checks"]["rows"] if row["system"] == system]
+    missed = [str(row["statistic"]) for row in rows if row["p_value"] < 0.05]
+    said = f"outside for {', '.join(missed)}" if missed else "inside for every statistic"
+    return (
+        f"check-{i + 1}",
+        "checks",
+        f"Check of {system}.",
+        f"Data of {system} (dots) against replicated data (bars); the dots below are {said}.",
+        axes,
+    )

@@ -1,0 +1,170 @@
+"""The verdict: may these forecasts be used, and why."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bayespassk.checking import LIMIT as MISSED
+from bayespassk.influence import FAR, LIMIT
+
+__all__ = ["LEVELS", "verdict"]
+
+SOUND, WARNINGS, UNUSABLE = LEVELS = ("sound", "read the warnings", "do not use")
+
+SENTENCES = {
+    SOUND: "Nothing was found that speaks against these forecasts.",
+    WARNINGS: "The forecasts can be used if what is said here is kept in mind.",
+    UNUSABLE: "The sampler did not converge: these numbers are not those of the model.",
+}
+
+NAMED = 3
+"""How many cases of one kind are told; the rest are counted."""
+
+type Reason = tuple[str, str]
+"""A level, and a sentence."""
+
+
+def verdict(data: Mapping[str, Any], most: Mapping[str, int]) -> dict[str, Any]:
+    """Return the level, a sentence about it, and reasons: the gravest first.
+
+    `data` is that of a report, `most` the most attempts at a problem of each system.
+    """
+    reasons = [
+        *_sampler(data),
+        *_attempts(data["data"]),
+        *_check(data["checks"]["rows"]),
+        *_prior(data["sensitivity"]["rows"]),
+        *_families(data, most),
+    ]
+    reasons.sort(key=lambda reason: -LEVELS.index(reason[0]))
+    level = reasons[0][0]
+    return {
+        "level": level,
+        "sentence": SENTENCES[level],
+        "reasons": [{"level": one, "text": text} for one, text in reasons],
+    }
+
+
+def _sampler(data: Mapping[str, Any]) -> Iterator[Reason]:
+    """Say of each fit whether its sampler converged."""
+    main = data["asked"]["family"]
+    for name, fit in data["fits"].items():
+        found = fit["diagnostics"]
+        if not found["converged"]:
+            level = UNUSABLE if name == main else WARNINGS
+            yield level, f"Family {name}: {found['message']}."
+    if all(fit["diagnostics"]["converged"] for fit in data["fits"].values()):
+        several = f" of all {len(data['fits'])} fits" if len(data["fits"]) > 1 else ""
+        yield SOUND, f"The sampler{several} converged."
+
+
+def _attempts(data: Mapping[str, Any]) -> Iterator[Reason]:
+    """Say what the attempts leave out."""
+    systems = data["systems"]
+    bare = [row["system"] for row in systems if row["attempts"] and not row["successes"]]
+    full = [row["system"] for row in systems if 0 < row["attempts"] == row["successes"]]
+    for what, some in (("success", bare), ("failure", full)):
+        if some:
+            yield (
+                WARNINGS,
+                f"No attempt of {_some(some)} was a {what}. The attempts only say that one is "
+                "rare, and beyond them the forecast rests on the prior.",
+            )
+    nothing = [row["system"] for row in systems if not row["attempts"]]
+    if nothing:
+        yield WARNINGS, f"Nothing was attempted by {_some(nothing)}: the forecast is the prior."
+    log = data["log"]
+    if log is not None and log["errored"] + log["missing"]:
+        fate = {"drop": "left out", "fail": "counted as failures"}[log["errors"]]
+        yield (
+            WARNINGS,
+            f"{log['errored'] + log['missing']:,} of {log['attempts'] + log['missing']:,} attempts "
+            f"of the log had no outcome and were {fate}. If they are not like the others, the "
+            "forecasts are off.",
+        )
+
+
+def _check(rows: list[dict[str, Any]]) -> Iterator[Reason]:
+    """Say what the family is wrong about."""
+    missed = [row for row in rows if row["p_value"] < MISSED]
+    for row in missed[:NAMED]:
+        yield WARNINGS, f"Check of {row['system']}: {row['finding']}."
+    if len(missed) > NAMED:
+        yield WARNINGS, f"{len(missed) - NAMED:,} further findings are under Checks."
+    if rows and not missed:
+        yield (
+            SOUND,
+            "The attempts look like data that the family makes, in each of "
+            f"{len(rows):,} respects looked at.",
+        )
+
+
+def _prior(rows: list[dict[str, Any]]) -> Iterator[Reason]:
+    """Say where the prior weighs more than the attempts."""
+    ruled = [row for row in rows if row["prior_share"] > LIMIT]
+    if ruled:
+        k = max(row["k"] for row in ruled)
+        worst = sorted((row for row in ruled if row["k"] == k), key=lambda r: -r["prior_share"])
+        some = _some([f"{row['system']} ({row['prior_share']:.0%})" for row in worst])
+        yield (
+            WARNINGS,
+            f"At k = {k:,} the prior weighs more than the attempts in the forecast of {some}. "
+            "More attempts or more problems would help, or a prior that you would defend.",
+        )
+    else:
+        yield SOUND, "At every k asked for, the attempts weigh more than the prior."
+
+
+def _families(data: Mapping[str, Any], most: Mapping[str, int]) -> Iterator[Reason]:
+    """Say whether another family is better, and whether families disagree far out."""
+    main, found = data["asked"]["family"], data["comparison"]
+    k = max(data["asked"]["k"])
+    far = k > FAR * max(most.values())
+    if found is None:
+        if far:
+            yield (
+                WARNINGS,
+                f"k = {k:,} is more than {FAR} times the attempts made at any problem, and no "
+                "other family was compared: how much the choice of the family matters there is "
+                "not known.",
+            )
+        return
+    for text in found["warnings"]:
+        yield WARNINGS, f"Of the comparison of families: {text}."
+    last = found["rows"][-1]["system"]
+    row = next(r for r in found["rows"] if r["system"] == last and r["family"] == main)
+    best = next(r["family"] for r in found["rows"] if r["system"] == last and r["rank"] == 0)
+    if row["elpd_diff"] < -2 * row["dse"] and row["elpd_diff"] < -4:
+        yield (
+            WARNINGS,
+            f"Family {best} foretells unseen problems clearly better than {main}, whose "
+            "forecasts these are.",
+        )
+    else:
+        yield SOUND, f"No family compared foretells unseen problems clearly better than {main}."
+    apart = [
+        row
+        for row in found["disagreement"]
+        if row["family_share"] > LIMIT and row["k"] > FAR * most[row["system"]]
+    ]
+    if apart:
+        k = max(row["k"] for row in apart)
+        names = [row["system"] for row in apart if row["k"] == k]
+        share = max(row["family_share"] for row in apart if row["k"] == k)
+        yield (
+            WARNINGS,
+            f"At k = {k:,} the families disagree about {_some(names)}: which of them is right "
+            f"makes up to {share:.0%} of the variance, and the attempts do not say. The band of "
+            "one family does not hold the others.",
+        )
+    elif far:
+        yield (
+            SOUND,
+            f"At k = {k:,}, far beyond the attempts made (at most {max(most.values()):,} at a "
+            "problem), which of the families compared is right makes less than half of the "
+            "variance. Whether others would agree is not known.",
+        )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
