@@ -27,6 +27,7 @@ nb_execution_mode = "off"  # notebooks are committed with their output, and test
 
 autodoc_typehints = "none"  # the docstrings name types, with dims
 autodoc_inherit_docstrings = False
+autodoc_preserve_defaults = True
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True
 numpydoc_xref_ignore = "all"  # what is not among the aliases is no link, and the only aliases
