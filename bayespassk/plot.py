@@ -426,39 +426,29 @@ def plot_design(table: "pd.DataFrame", *, ax: "Axes | None" = None) -> "Axes":
     ax : matplotlib Axes, optional
         Where to draw; a new figure by default.
     """
-    import matplotlib.pyplot as plt
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    if ax is None:
-        _, ax = plt.subplots(figsize=(6.0, 3.8), layout="constrained")
+    ax = _axes(ax)
     ks, problems = table["k"].unique().tolist(), table["problems"].unique().tolist()
+    lines, names = [], []
     for (k, many), rows in table.groupby(["k", "problems"], sort=False):
-        colour = COLOURS[problems.index(many) % len(COLOURS)]
-        label = f"{many:,} problems" + (f", k = {k:,}" if len(ks) > 1 else "")
-        style = STYLES[ks.index(k) % len(STYLES)]
+        i = problems.index(many)
+        look = _look(i) | ({"ls": STYLES[ks.index(k) % len(STYLES)]} if len(ks) > 1 else {})
         ordered = rows.sort_values("total")
         x = ordered["total"]
-        ax.plot(x, ordered["half_width"], style, marker="o", ms=3.5, color=colour, label=label)
-        ax.fill_between(x, ordered["lower"], ordered["upper"], color=colour, alpha=0.12, lw=0)
+        marker = MARKERS[i % len(MARKERS)]
+        lines += ax.plot(x, ordered["half_width"], marker=marker, ms=3.5, **look)
+        names.append(f"{many:,} problems" + (f", k = {k:,}" if len(ks) > 1 else ""))
+        ax.fill_between(
+            x, ordered["lower"], ordered["upper"], color=look["color"], alpha=0.12, lw=0
+        )
     asked = f"pass@{ks[0]:,}" if len(ks) == 1 else "pass@k"
-    ax.set(
-        xscale="log",
-        yscale="log",
-        xlabel="attempts in all",
-        ylabel=f"half-width of the {table.attrs.get('prob', 0.95):.0%} band of {asked}",
-    )
+    ax.set(xscale="log", yscale="log")
+    _label(ax, "attempts in all", f"half-width of the {table.attrs.get('prob', 0.95):.0%} band")
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.yaxis.set_major_formatter("{x:.3g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.legend(
-        title="line: median, shade: 80% of truths",
-        title_fontsize="small",
-        fontsize="small",
-        alignment="left",
-        framealpha=0.6,
-        edgecolor="none",
-    )
-    ax.spines[["top", "right"]].set_visible(False)
+    _legend(ax, lines, names, f"{asked}; line: median, shade: 80% of truths")
     return ax
 
 

@@ -50,6 +50,11 @@ def test_compare(counts, fit):
     assert same(bp.plot_compare(table, ax=axes(height=1.6)).figure, "compare")
 
 
+def test_design():
+    table = bp.design(bp.Beta(), [50, 200], [10, 100, 1000], [1000, 10_000], truths=10)
+    assert same(bp.plot_design(table, ax=axes()).figure, "design")
+
+
 def test_check(fit):
     assert same(bp.plot_check(bp.check(fit), ax=axes(2, 2, 7.0, 5.0))[0, 0].figure, "check")
 
