@@ -73,7 +73,7 @@ def build_model(
         The attempts.
     family : Family, default LibbyNovick()
         The distribution of p over problems, with its priors. The default is what forecast best
-        on published logs; `docs/accuracy.md` has the figures.
+        on published logs; `docs/explanation/accuracy.md` has the figures.
     pooling, covariates
         As for :func:`fit`.
 
@@ -112,7 +112,7 @@ def fit(
         that looked only at outcomes.
     family : Family, default LibbyNovick()
         The distribution of p over problems, with its priors. The default is what forecast best
-        on published logs; `docs/accuracy.md` has the figures.
+        on published logs; `docs/explanation/accuracy.md` has the figures.
     method : {"auto", "quadrature", "nuts", "advi", "fullrank_advi"}
         "nuts" samples the posterior. "quadrature" sums it over lattices, for families of up to
         three parameters and without covariates: the same posterior in a fraction of the time, as

@@ -7,7 +7,7 @@ what bayespassk's default did. Finished thinnings are kept in the folder, so tha
 interrupted and goes on.
 
     python benchmarks/accuracy.py monkeys_math.csv code_contests.csv pythia_checkpoints.csv \
-        -o results --page docs/accuracy.md
+        -o results --page docs/explanation/accuracy.md
 """
 
 import argparse

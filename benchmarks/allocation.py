@@ -8,7 +8,7 @@ again before each of the others. At the end the same fit is made for all strateg
 forecast is held against Chen's estimate from the whole log.
 
     python benchmarks/allocation.py monkeys_math.csv code_contests.csv -o results \
-        --page docs/allocation.md
+        --page docs/explanation/allocation.md
 
 Finished replays are kept in the folder, so that the command can be interrupted and goes on.
 """

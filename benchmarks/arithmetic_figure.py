@@ -30,13 +30,19 @@ def main() -> None:
     _, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.6), layout="constrained")
     left.hist(p, bins=np.geomspace(1e-7, 1, 29), color="#0072B2", alpha=0.6)
     left.axvline(1 / SHOWN, color="0.3", ls=":")
-    left.text(1 / SHOWN, 1.01, f"1/{SHOWN}", transform=left.get_xaxis_transform(), ha="center")
-    left.set(xscale="log", xlabel="p, exact probability of a right answer", ylabel="problems")
+    left.text(
+        1 / SHOWN, 1.01, f"1/{SHOWN}", transform=left.get_xaxis_transform(), ha="center",
+        fontsize="x-small",
+    )  # fmt: skip
+    left.set_xscale("log")
+    left.set_xlabel("p, exact probability of a right answer", fontsize="small")
+    left.set_ylabel("problems", fontsize="small")
+    left.tick_params(labelsize="x-small")
     left.spines[["top", "right"]].set_visible(False)
     dots = np.where(np.arange(len(ks)) % 5 == 0, truth, np.nan)
     bp.plot_forecast(bp.forecast(fit, ks), attempts=SHOWN, truth=dots[None], ax=right)
     unfinished = path.with_suffix(".tmp.png")
-    plt.savefig(unfinished, dpi=150)
+    plt.savefig(unfinished, dpi=160)
     unfinished.replace(path)
 
     table = bp.summarize(bp.forecast(fit, [100, 1000, 10_000, 100_000, MOST]))

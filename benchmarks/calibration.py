@@ -1,4 +1,4 @@
-"""Simulation-based calibration of every family: a table and a figure for docs/calibration.md.
+"""Simulation-based calibration of every family, for docs/explanation/calibration.md.
 
     python benchmarks/calibration.py                  # NUTS, 200 simulations a family
     python benchmarks/calibration.py --method advi --simulations 60 --families beta,kumaraswamy

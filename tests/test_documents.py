@@ -1,13 +1,19 @@
-"""Every code block in the documents runs, and every link between them leads somewhere."""
+"""What the documents say is so: their code runs, and what they link to and name is there."""
 
+import json
 import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from click.testing import CliRunner
+
+import bayespassk as bp
+from bayespassk.cli import cli
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 DOCSTRINGS = sorted((ROOT / "bayespassk").rglob("*.py"))
 
 
@@ -37,25 +43,47 @@ def test_docstring_examples_run(module):
     assert result.failed == 0
 
 
+def prose(page):
+    """Return the text of a page, or that of the cells of a notebook that hold text."""
+    if page.suffix != ".ipynb":
+        return page.read_text()
+    cells = json.loads(page.read_text())["cells"]
+    return "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+
+
 @pytest.mark.parametrize(
-    "page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=name
+    "page", [*PAGES, *NOTEBOOKS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=name
 )
 def test_links_between_pages_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", prose(page)):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/how-to/read-logs.md", "docs/how-to/report.md"])
+@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS], ids=name)
 def test_pages_name_only_commands_and_options_that_exist(page):
-    from click.testing import CliRunner
+    text = prose(page).replace("\\\n", " ")
+    for command, rest in re.findall(r"\bbayespassk ([a-z-]+)((?: [^`\n]*)?)(?=[`\n])", text):
+        options = re.findall(r"(?<!\S)(--?[a-z][a-z-]*)", rest.split("#")[0])
+        if command in cli.commands:
+            usage = CliRunner().invoke(cli, [command, "--help"]).output
+            assert [one for one in options if one not in re.split(r"[\s,]+", usage)] == [], command
+        else:
+            assert not options, command
 
-    from bayespassk.cli import cli
 
-    for command, options in re.findall(
-        r"bayespassk (fit|forecast|convert|demo|families|compare-systems|compare|check|budget|backtest|report)(.*)",
-        (ROOT / page).read_text(),
-    ):
-        usage = CliRunner().invoke(cli, [command, "--help"]).output
-        for option in re.findall(r"(?<!\S)--?[a-z]+", options):
-            assert option in usage, (command, option)
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_pages_name_only_scripts_and_options_that_exist(page):
+    text = page.read_text().replace("\\\n", " ")
+    for script, rest in re.findall(r"(benchmarks/\w+\.py)([^`\n]*)", text):
+        source = (ROOT / script).read_text()
+        for option in re.findall(r"(?<!\S)(--?[a-z][a-z-]*)", rest):
+            assert f'"{option}"' in source, (script, option)
+
+
+def test_the_reference_has_every_public_name_and_no_other():
+    page = (ROOT / "docs" / "reference" / "api.md").read_text()
+    listed = re.findall(r"^   ([A-Za-z_.]+)$", page, re.MULTILINE)
+    assert len(set(listed)) == len(listed)
+    estimators = {f"estimators.{one}" for one in bp.estimators.__all__}
+    assert set(listed) == set(bp.__all__) - {"estimators"} | estimators

@@ -1,6 +1,6 @@
 """Estimators in use elsewhere, each as its source has it: what forecasts are compared with.
 
-None of them is a posterior. `docs/choosing.md` says when a family is the better answer.
+None of them is a posterior. `docs/explanation/accuracy.md` holds them against families.
 """
 
 from bayespassk.estimators.beta_binomial import beta_binomial_mle
