@@ -19,7 +19,7 @@ from bayespassk.counts import Counts
 from bayespassk.covariates import Design, required
 from bayespassk.errors import ConvergenceWarning, FitFileError
 from bayespassk.families import Family, family_from_spec
-from bayespassk.families.base import declared
+from bayespassk.families.base import declared, distinct_draws
 from bayespassk.hierarchy import Hierarchy
 from bayespassk.special import NUMPY, log_binomial
 
@@ -379,18 +379,18 @@ def cell_log_moments(
     As the sampler sees it: with the same constants, so the same nodes where there is a quadrature.
     """
     constants = family.constants(cells.successes.astype(float), cells.failures.astype(float))
+    parameters, which = distinct_draws(parameters)
     draws = len(next(iter(parameters.values())))
     # Nodes that follow the parameters take as many numbers as there are pairs of cell and node.
     nodes = max(value.shape[-1] for value in constants.values())
     step = max(1, CHUNK // max(1, len(cells.problems) * nodes))
-    return np.concatenate(
-        [
-            family.log_moments(
-                {name: p[i : i + step] for name, p in parameters.items()}, constants, NUMPY
-            )
-            for i in range(0, draws, step)
-        ]
-    )
+    moments = [
+        family.log_moments(
+            {name: p[i : i + step] for name, p in parameters.items()}, constants, NUMPY
+        )
+        for i in range(0, draws, step)
+    ]
+    return np.asarray(np.concatenate(moments)[which])
 
 
 def log_likelihood(fit: xr.DataTree) -> xr.DataArray:

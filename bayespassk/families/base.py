@@ -22,6 +22,7 @@ __all__ = [
     "Parameters",
     "Prior",
     "declared",
+    "distinct_draws",
     "draw_of",
     "draw_prior",
     "log_density_of",
@@ -389,6 +390,20 @@ def declared(family: Family) -> dict[str, Prior]:
 
     family.prior(declare)
     return found
+
+
+def distinct_draws(parameters: Parameters) -> tuple[dict[str, Floats], NDArray[np.int64]]:
+    """Return the different draws, dims (distinct,), and which of them each draw is, dims (draw,).
+
+    Draws from a lattice are the same point again and again: what is computed of each point once
+    is a multiple faster.
+    """
+    first = next(iter(parameters.values()))
+    _, index, which = np.unique(first, return_index=True, return_inverse=True)
+    chosen = {name: values[index] for name, values in parameters.items()}
+    if all(np.array_equal(chosen[name][which], values) for name, values in parameters.items()):
+        return chosen, which
+    return dict(parameters), np.arange(len(first))
 
 
 def draw_prior(

@@ -19,7 +19,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special as sp
 
-from bayespassk.families.base import ByCell, Family, Floats, Parameters, draw_prior
+from bayespassk.families.base import (
+    ByCell,
+    Family,
+    Floats,
+    Parameters,
+    distinct_draws,
+    draw_prior,
+)
 from bayespassk.special import NUMPY, Special
 
 __all__ = [
@@ -144,6 +151,7 @@ class Nodes(ABC):
         a, b = np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float))
         shape = np.broadcast_shapes(*(np.shape(p) for p in parameters.values()))
         flat = {n: np.broadcast_to(p, shape).ravel() for n, p in parameters.items()}
+        flat, which = distinct_draws(flat)
         few = few_pairs(a.ravel(), b.ravel())
         constants = self.constants(few[:, 0], few[:, 1], flat)
         step = max(1, CHUNK // len(constants["log_p"]))
@@ -153,7 +161,7 @@ class Nodes(ABC):
             own = constants | self.kernel(constants, a.ravel()[some], b.ravel()[some])
             each = parts(flat, len(own["a"]) * len(constants["log_p"]))
             values[:, some] = np.concatenate([self._exact(part, own) for part in each])
-        return values.reshape(shape + a.shape)
+        return values[which].reshape(shape + a.shape)
 
     def _exact(self, parameters: Parameters, constants: Mapping[str, Any]) -> Floats:
         """Return log moments, dims (draw, pair), with care for the largest and the smallest.
@@ -253,16 +261,20 @@ class Nodes(ABC):
         if len(pairs) == 0:
             return result
         a, b = pairs.astype(float).T
+        parameters, point = distinct_draws(parameters)
         whole = self.nodes_of_seen(a, b, parameters)
+        columns = [np.flatnonzero(which == i) for i in range(len(pairs))]
+        uniform = [rng.random((len(result), len(copies))) for copies in columns]
         at = 0
         for part in parts(parameters, len(whole["log_p"])):
             constants = self.scaled(part, whole, NUMPY)
             pieces = self.pieces(part, constants, NUMPY)
             top = _top(pieces, NUMPY)
             weights = [np.exp(piece.log_weights - top[:, None]) for piece in pieces]
-            rows = slice(at, at + len(top))
+            rows = np.flatnonzero((point >= at) & (point < at + len(top)))
+            mine = point[rows] - at
             at += len(top)
-            for i in range(len(pairs)):
+            for i, copies in enumerate(columns):
                 shares, values = [], []
                 for piece, weight in zip(pieces, weights, strict=True):
                     if piece.kernel is None:
@@ -275,10 +287,9 @@ class Nodes(ABC):
                         relevant = np.flatnonzero(highest > 1e-14 * highest.max())
                         shares.append(weight[:, relevant] * kernel[relevant])
                         values.append(np.broadcast_to(of(piece)[relevant], shares[-1].shape))
-                copies = np.flatnonzero(which == i)
-                node = _choose(np.concatenate(shares, -1), rng.random((len(top), len(copies))))
-                drawn = np.take_along_axis(np.concatenate(values, -1), node, -1)
-                result[rows, copies] = drawn
+                node = _choose(np.concatenate(shares, -1), mine, uniform[i][rows])
+                drawn = np.concatenate(values, -1)[mine[:, None], node]
+                result[np.ix_(rows, copies)] = drawn
         return result
 
 
@@ -481,13 +492,13 @@ def representatives(parameters: Parameters) -> dict[str, Floats]:
     return {name: values[index] for name, values in parameters.items()}
 
 
-def _choose(weights: Floats, uniform: Floats) -> NDArray[np.int64]:
-    """Return for each uniform number, dims (draw, copy), a column of `weights` (draw, column)."""
+def _choose(weights: Floats, point: NDArray[np.int64], uniform: Floats) -> NDArray[np.int64]:
+    """Return for each uniform number, dims (draw, copy), a column of its row of `weights`."""
     cumulative = weights.cumsum(-1)
     cumulative /= cumulative[:, -1:]
-    offset = np.arange(len(weights))[:, None]
-    found = np.searchsorted((cumulative + offset).ravel(), (uniform + offset).ravel())
-    column = found.reshape(uniform.shape) - offset * weights.shape[1]
+    cumulative += np.arange(len(weights))[:, None]
+    found = np.searchsorted(cumulative.ravel(), (uniform + point[:, None]).ravel())
+    column = found.reshape(uniform.shape) - point[:, None] * weights.shape[1]
     return np.asarray(column.clip(0, weights.shape[1] - 1))
 
 
