@@ -46,14 +46,16 @@ def test_links_between_pages_lead_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/how-to/read-logs.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/how-to/read-logs.md", "docs/how-to/many-fits.md"]
+)
 def test_pages_name_only_commands_and_options_that_exist(page):
     from click.testing import CliRunner
 
     from bayespassk.cli import cli
 
     for command, options in re.findall(
-        r"bayespassk (fit|forecast|convert|demo|families|compare-systems|compare|check|budget|backtest)(.*)",
+        r"bayespassk (fit|forecast|convert|demo|families|compare-systems|compare|check|budget|backtest|batch)(.*)",
         (ROOT / page).read_text(),
     ):
         usage = CliRunner().invoke(cli, [command, "--help"]).output
