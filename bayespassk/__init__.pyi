@@ -62,6 +62,7 @@ from .functionals import (
     summarize_budget as summarize_budget,
 )
 from .logs import load_example as load_example, read as read, read_csv as read_csv
+from .many import fit_many as fit_many
 from .planning import Plan as Plan
 from .plot import (
     plot_backtest as plot_backtest,

@@ -1,15 +1,10 @@
 """Backtests: attempts of a real log are hidden, forecast from the rest, and compared."""
 
-import multiprocessing
 import os
-import pickle
-import sys
-import threading
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -23,13 +18,13 @@ from bayespassk.counts import Counts
 from bayespassk.errors import ConvergenceWarning, OptionError
 from bayespassk.estimators import chen
 from bayespassk.families import Family
-from bayespassk.fitting import one_thread_each, progress_bar
 from bayespassk.forecasting import check_k
 from bayespassk.journal import Journal
 from bayespassk.methods import Forecast, Method, Own, Task, forecasts, methods_of
 from bayespassk.posterior import system_seed
 from bayespassk.scoring import scores_of
 from bayespassk.simulating import thin
+from bayespassk.workers import Lost, check_cores, importable, in_processes, in_turn, progress_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -361,29 +356,14 @@ def _check_places(
         raise OptionError("format='parquet' needs the package pyarrow: install it, or take 'csv'")
     if output is not None and Path(output).exists() and not Path(output).is_dir():
         raise OptionError(f"output must be a folder, which is made if missing; {output} is a file")
-    if cores is None:
-        here = hasattr(os, "sched_getaffinity")
-        cores = len(os.sched_getaffinity(0)) if here else os.cpu_count() or 1
-    if not isinstance(cores, int) or cores < 1:
-        raise OptionError(f"cores must be a whole number from 1; got {cores!r}")
+    cores = check_cores(cores)
     for name, method in plan.methods.items() if cores > 1 else ():
-        if not _importable(method):
+        if method.kind == "own" and not importable(method):
             raise OptionError(
                 f"a method of your own must be a function that other processes can import, defined "
                 f"at the top of a module or script; {name!r} is not. Move it there, or give cores=1"
             )
     return cores
-
-
-def _importable(method: Method) -> bool:
-    """Return whether a new process would find what the method is made of."""
-    if method.kind != "own":
-        return True
-    try:
-        where = pickle.dumps(method)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return False
-    return b"__main__" not in where or hasattr(sys.modules["__main__"], "__file__")
 
 
 # Doing it --------------------------------------------------------------------------------------
@@ -454,100 +434,25 @@ def _run(
     keep: Callable[[Piece, list[Row]], None],
     progress: bool,
 ) -> None:
-    each = _in_processes if min(cores, len(pieces)) > 1 else _in_turn
-    show = progress and bool(pieces)
+    tasks = deque(pieces)
+    cores = min(cores, len(pieces))
+    finished = (
+        in_processes(_piece, plan, tasks, cores) if cores > 1 else in_turn(_piece, plan, tasks)
+    )
     with (
-        progress_bar(show, "Backtest", len(pieces)) as advance,
-        closing(each(plan, pieces, cores)) as finished,  # so that its processes end with it
+        progress_of(progress and bool(pieces), "Backtest", len(pieces)) as advance,
+        closing(finished),  # so that its processes end with it
     ):
         for number, (piece, rows) in enumerate(finished, 1):
+            if isinstance(rows, Lost):
+                raise RuntimeError(
+                    f"a thinning could not be scored: {rows.reason}. If methods of your own are "
+                    'defined in a script, put the call below if __name__ == "__main__":; if memory '
+                    "ran out, give fewer cores. With output=, finished work is kept"
+                )
             keep(piece, rows)
-            advance(f"Backtest: {plan.unit} = {piece[0]:,}, repeat {piece[1] + 1}", number)
-
-
-type _Finished = Generator[tuple[Piece, list[Row]]]
-
-
-def _in_turn(plan: _Plan, pieces: list[Piece], _cores: int) -> _Finished:
-    for piece in pieces:
-        yield piece, _piece(plan, piece)
-
-
-def _in_processes(plan: _Plan, pieces: list[Piece], cores: int) -> _Finished:
-    """Yield pieces as they are finished; on an interruption, the processes are ended."""
-    context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(min(cores, len(pieces)), context, _start, (plan,))
-    try:
-        with _for_workers(plan):
-            futures = {pool.submit(_work, piece): piece for piece in pieces}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool:
-        raise RuntimeError(
-            "a process of the backtest ended by itself. If methods of your own are defined in a "
-            'script, put the call below if __name__ == "__main__":; if memory ran out, give '
-            "fewer cores. With output=, finished work is kept"
-        ) from None
-    except BaseException:
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _for_workers(plan: _Plan) -> Iterator[None]:
-    """Start processes with one thread each, which need not import the user's script.
-
-    A new process runs the script that started it, up to ``if __name__``, to find what is defined
-    there: only methods of the user's own can be.
-    """
-    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
-    before = {name: os.environ.get(name) for name in threads}
-    main = sys.modules["__main__"]
-    hidden: dict[str, Any] = {}
-    if not any(method.kind == "own" for method in plan.methods.values()):
-        hidden = {n: vars(main)[n] for n in ("__file__", "__spec__") if n in vars(main)}
-    os.environ.update(threads)
-    vars(main).update(dict.fromkeys(hidden))
-    try:
-        yield
-    finally:
-        vars(main).update(hidden)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-_PLAN: _Plan | None = None
-"""Of a worker."""
-
-
-def _start(plan: _Plan) -> None:
-    """Make a process ready: it leaves interruptions to its parent, and ends when that does."""
-    import signal
-
-    global _PLAN  # noqa: PLW0603 -- sent once to each process
-    _PLAN = plan
-    one_thread_each()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def follow() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def _work(piece: Piece) -> list[Row]:
-    assert _PLAN is not None, "a worker starts with the plan"  # noqa: S101
-    return _piece(_PLAN, piece)
+            said = f"Backtest: {plan.unit} = {piece[0]:,}, repeat {piece[1] + 1}"
+            advance(said, number, len(pieces))
 
 
 # What was found --------------------------------------------------------------------------------

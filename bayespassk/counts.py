@@ -18,7 +18,7 @@ from bayespassk.errors import CountsError, OptionError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Counts", "Provenance", "batch_size", "visible"]
+__all__ = ["Counts", "Provenance", "batch_size", "check_by", "visible"]
 
 MOST_ATTEMPTS = 2**53
 """Counts above this are not exact as floating-point numbers, in which likelihoods are computed."""
@@ -346,9 +346,37 @@ class Counts:
                 f"there is no system {system!r}; the systems are "
                 f"{', '.join(repr(label) for label in self.systems)}"
             )
-        mine = self.system_index == self.systems.index(system)
-        columns: dict[str, Any] = {name: getattr(self, name)[mine] for name in COLUMNS}
-        kept = {name: values[mine] for name, values in self.covariates.items()}
+        return self._of_rows(self.system_index == self.systems.index(system))
+
+    def split(self, by: str | Iterable[str]) -> dict[tuple[str, ...], "Counts"]:
+        """Return the rows of each benchmark, of each system, or of each system on a benchmark.
+
+        Parameters
+        ----------
+        by : sequence of {"benchmark", "system"}
+            The columns whose values rows must share; with none all rows are one part.
+
+        Returns
+        -------
+        dict of tuple of str to Counts
+            By the values of these columns, in order of appearance.
+
+        Raises
+        ------
+        OptionError
+            If `by` holds anything else.
+        """
+        by = check_by(by)
+        if not by:
+            return {(): self}
+        rows: dict[tuple[str, ...], list[int]] = {}
+        for row, values in enumerate(zip(*(getattr(self, name) for name in by), strict=True)):
+            rows.setdefault(values, []).append(row)
+        return {values: self._of_rows(np.array(mine)) for values, mine in rows.items()}
+
+    def _of_rows(self, rows: NDArray[Any]) -> "Counts":
+        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in COLUMNS}
+        kept = {name: values[rows] for name, values in self.covariates.items()}
         return Counts(
             **columns, stopping=self.stopping, covariates=kept, provenance=self.provenance
         )
@@ -401,6 +429,14 @@ def batch_size(stopping: str) -> int | None:
             f"batch, as in 'batches:10', or 'adaptive'; got {stopping!r}"
         )
     return int(found[1])
+
+
+def check_by(by: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the columns to split counts by, or raise an error unless they are such."""
+    by = (by,) if isinstance(by, str) else tuple(by)
+    if not set(by) <= {"benchmark", "system"} or len(set(by)) < len(by):
+        raise OptionError(f"by must hold 'benchmark', 'system', both or none; got {by!r}")
+    return by
 
 
 class _Rows:

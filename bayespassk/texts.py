@@ -24,6 +24,7 @@ __all__ = [
     "ENDLESS",
     "NEVER",
     "TARGETS",
+    "as_batch",
     "as_budget",
     "as_comparison",
     "as_crossing",
@@ -434,6 +435,25 @@ def as_design(table: "pd.DataFrame") -> str:
         f"and upper of 80% of them.\n"
         f"Family {about['family']}, fitted to each evaluation by itself. Seed {about['seed']}.\n"
     )
+
+
+FAILURES = 10
+"""How many are told one by one."""
+
+
+def as_batch(table: "pd.DataFrame") -> str:
+    """Return what became of the fits in the table of :func:`bayespassk.fit_many`."""
+    fits = table.drop_duplicates("name")
+    numbers = fits["status"].value_counts()
+    bad = fits[fits["status"] == "failed"]
+    told = ", ".join(f"{numbers.get(name, 0):,} {name}" for name in ("ok", "warned", "failed"))
+    lines = [f"{_counted(len(fits), 'fit')}: {told}. What and why is in summary.csv."]
+    lines += [
+        f"failed: {name!r}: {' '.join(why.split())}"
+        for name, why in zip(bad["name"][:FAILURES], bad["why"], strict=False)
+    ]
+    left = len(bad) - FAILURES
+    return "\n".join(lines + [f"... and {left:,} more"] * (left > 0))
 
 
 def write(path: str | os.PathLike[str], text: str | bytes) -> None:

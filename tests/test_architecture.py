@@ -17,7 +17,7 @@ PUBLIC = {
     "ForecastWarning", "GeneralizedBeta", "InputError", "Kumaraswamy", "LibbyNovick", "LogitNormal", "LooWarning",
     "Mixture", "OneInflated", "OptionError", "Prior", "PriorDrivenWarning", "SamplingError", "ScaledBeta",
     "Plan", "Verified", "ZeroInflated", "allocate", "average", "backtest", "build_model", "calibrate", "check", "compare", "crossing_budget", "design", "diagnostics", "difference", "disagreement",
-    "estimators", "family_from_name", "family_of", "fit", "forecast", "forecast_new_system", "load", "load_example",
+    "estimators", "family_from_name", "family_of", "fit", "fit_many", "forecast", "forecast_new_system", "load", "load_example",
     "log_likelihood", "loo_pit", "plot_backtest", "plot_check", "plot_compare", "plot_design", "plot_difference", "plot_family", "plot_forecast", "plot_loo_pit", "prior_predictive",
     "read", "read_csv", "report", "save", "sensitivity", "simulate", "summarize", "summarize_backtest", "summarize_calibration",
     "summarize_check", "summarize_crossing", "summarize_difference", "tail_exponent", "thin",
@@ -59,7 +59,12 @@ def test_every_module_has_a_layer_and_imports_only_from_lower_ones():
 
 
 def test_heavy_libraries_are_imported_where_they_belong():
-    allowed = {"pymc": {"fitting", "modelling"}, "nutpie": {"fitting"}, "matplotlib": {"plot"}}
+    allowed = {
+        "pymc": {"fitting", "modelling"},
+        "nutpie": {"fitting"},
+        "matplotlib": {"plot"},
+        "distributed": {"workers", "many"},
+    }
     for path in SOURCE.rglob("*.py"):
         for name in imports(path):
             homes = allowed.get(name.split(".")[0])

@@ -1,7 +1,7 @@
 """From a file or folder to counts: what format is it, which options has it, and is it whole."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -28,7 +28,7 @@ from bayespassk.logs.attempts import Tally
 from bayespassk.logs.files import hashed
 from bayespassk.logs.peeking import Peek, peek
 
-__all__ = ["FORMATS", "read"]
+__all__ = ["FORMATS", "logs_in", "read"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,7 +236,7 @@ def _files(log: Path, format: str) -> tuple[str, list[Path]]:  # noqa: A002
     found: dict[str, list[Path]] = {}
     for path in _candidates(log):
         seen = peek(path)
-        if any(one.accompanies(seen) for one in FORMATS.values()):
+        if _is_beside(seen, list(FORMATS.values())):
             continue
         if format == "auto":
             found.setdefault(_recognised(seen), []).append(path)
@@ -263,15 +263,69 @@ def _files(log: Path, format: str) -> tuple[str, list[Path]]:  # noqa: A002
     return chosen, files
 
 
+def logs_in(folder: Path) -> list[Path]:
+    """Return the logs in a folder, each a file or a folder of its own, in order of their names.
+
+    Hidden files are left out, files whose names are not those of logs, and what the program that
+    made a log puts beside it. What the others are is seen when they are read.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be read or holds no log.
+    """
+    try:
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read: {error.strerror or error}") from None
+    seen = {path: _seen(path) for path in paths if _is_log(path)}
+    here = [
+        one for one in FORMATS.values() if any(peek and one.is_one(peek) for peek in seen.values())
+    ]
+    found = [
+        path
+        for path in paths
+        if (path.is_dir() and any(_logs_below(path)))
+        or (path in seen and not _is_beside(seen[path], here))
+    ]
+    if not found:
+        raise InputError(
+            f"{folder}: holds no log: no file with {', '.join(SUFFIXES)}, and no folder of such"
+        )
+    return found
+
+
+def _seen(path: Path) -> Peek | None:
+    """Return the beginning of a file, or None if it is damaged: its reader will say so."""
+    try:
+        return peek(path)
+    except InputError:
+        return None
+
+
+def _is_beside(seen: Peek | None, formats: list[Format]) -> bool:
+    """Return whether a file is what goes with logs of these formats."""
+    return seen is not None and any(one.accompanies(seen) for one in formats)
+
+
 def _candidates(folder: Path) -> list[Path]:
     found = []
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
-            found.append(path)
+    for path in _logs_below(folder):
+        found.append(path)
         if len(found) > MOST_FILES:
             raise InputError(f"{folder}: more than {MOST_FILES:,} files; name a smaller folder")
     return sorted(found)
+
+
+def _logs_below(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and _is_log(path):
+            yield path
+
+
+def _is_log(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def _recognised(seen: Peek) -> str:
