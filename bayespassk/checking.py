@@ -10,14 +10,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayespassk.cells import Cells
+from bayespassk.cells import Cells, distinct
 from bayespassk.counts import batch_size
 from bayespassk.errors import ForecastWarning, OptionError
 from bayespassk.families import Family
 from bayespassk.families.base import draw_prior
 from bayespassk.forecasting import Target, check_k, forecast
 from bayespassk.influence import log_densities, prior_share
-from bayespassk.posterior import cells_of, family_of, parts_of, system_seed
+from bayespassk.posterior import cell_log_moments, cells_of, family_of, parts_of, system_seed
 from bayespassk.special import log_binomial
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ type Ints = NDArray[np.int64]
 
 CHUNK = 2_000_000
 """Replicated problems held at a time."""
+
+WORTH = 4
+"""How many times more problems than outcomes there must be to draw how many have each outcome."""
 
 NUMBERS = ("observed", "lower", "upper", "p_value")
 
@@ -71,9 +74,10 @@ def check(fit: xr.DataTree, *, random_seed: int | None = None, draws: int = 1000
     random_seed : int, optional
         Repeats the replicated data; by default follows from the seed of the fit.
     draws : int
-        Replicated data sets, at most as many as there are draws in the fit. For more than
-        100,000 problems a system fewer are made, so that no more than 1e8 problems are
-        replicated, but at least 100.
+        Replicated data sets, at most as many as there are draws in the fit. Where many problems
+        had equally many attempts, it is drawn at once how many of them show each number of
+        successes. Other problems are replicated one by one: of more than 100,000 of these in a
+        system fewer sets are made, so that no more than 1e8 are replicated, but at least 100.
 
     Returns
     -------
@@ -132,23 +136,23 @@ def check(fit: xr.DataTree, *, random_seed: int | None = None, draws: int = 1000
     logs = [_Log.of(fit, position) for position in range(len(systems))]
     most = max((int(log.attempts.max()) for log in logs if len(log.attempts)), default=0)
     bins = _bins(most, logs[0].size)
-    sizes = fit["posterior"].sizes
-    draws = min(
-        [
-            draws,
-            sizes["chain"] * sizes["draw"],
-            *(max(100, MOST_REPLICATED // max(1, len(log.attempts))) for log in logs),
-        ]
-    )
-    checked = []
     attempted = fit["constant_data"].dataset["attempts"].values > 0
-    for position, (system, log) in enumerate(zip(systems, logs, strict=True)):
-        parts = [
-            (np.searchsorted(log.rows, part.rows), _thinned(part.parameters, draws))
+    each = [
+        [
+            (np.searchsorted(log.rows, part.rows), part.parameters)
             for part in parts_of(fit, position, attempted)
         ]
+        for position, log in enumerate(logs)
+    ]
+    alone = [sum(len(_alone(log, place)) for place, _ in each[i]) for i, log in enumerate(logs)]
+    sizes = fit["posterior"].sizes
+    most_draws = [max(100, MOST_REPLICATED // max(1, problems)) for problems in alone]
+    draws = min([draws, sizes["chain"] * sizes["draw"], *most_draws])
+    checked = []
+    for system, log, parts in zip(systems, logs, each, strict=True):
+        thinned = [(place, _thinned(parameters, draws)) for place, parameters in parts]
         rng = np.random.default_rng([system_seed(seed, system), 1])
-        checked.append(_check_system(system, log, family, parts, draws, bins, rng))
+        checked.append(_check_system(system, log, family, thinned, draws, bins, rng))
     result = xr.concat(checked, dim="system", join="outer", fill_value={"finding": ""})
     result = result.sel(statistic=_in_order([one["statistic"].values for one in checked]))
     result.attrs = {
@@ -214,11 +218,12 @@ class _Log:
         """The most attempts that each problem could have been given, where a success ends them."""
         return np.where(self.successes == 0, self.attempts, self.attempts.max(initial=0))
 
-    def replicate(self, p: Floats, rng: np.random.Generator) -> tuple[Ints, Ints]:
-        """Return attempts and successes at problems of success probabilities p (draw, problem)."""
+    def replicate(self, place: Ints, p: Floats, rng: np.random.Generator) -> tuple[Ints, Ints]:
+        """Return attempts and successes at these problems, given p with dims (draw, problem)."""
         if self.size is None:
-            return np.broadcast_to(self.attempts, p.shape), rng.binomial(self.attempts, p)
-        cap = self.cap
+            attempts = self.attempts[place]
+            return np.broadcast_to(attempts, p.shape), rng.binomial(attempts, p)
+        cap = self.cap[place]
         with np.errstate(divide="ignore"):
             wait = np.ceil(rng.standard_exponential(p.shape) / -np.log1p(-p))
         first = np.maximum(np.minimum(wait, cap + 1.0), 1.0).astype(np.int64)
@@ -258,32 +263,57 @@ def _range(low: int, high: int) -> str:
     return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 
-def _histogram(attempts: Ints, successes: Ints, size: int | None, bins: int) -> Ints:
-    """Return how many problems are in each bin, dims (draw, bin)."""
-    if size is None:
-        index = np.where(successes == attempts, bins - 1, np.frexp(successes.astype(float))[1])
-    else:
-        batches = -(-attempts // size)
-        index = np.where(successes == 0, bins - 1, np.frexp(batches.astype(float))[1] - 1)
-    flat = index + bins * np.arange(len(index))[:, None]
-    return np.bincount(flat.ravel(), minlength=bins * len(index)).reshape(-1, bins)
+@dataclass(frozen=True)
+class _Outcomes:
+    """What some problems showed, and how many problems showed it, dims (draw, outcome)."""
+
+    attempts: Ints
+    successes: Ints
+    problems: Ints
+
+    @classmethod
+    def of(cls, log: _Log) -> "_Outcomes":
+        """Return those of a log, as one draw."""
+        failures = log.attempts - log.successes
+        cells = distinct(np.zeros_like(failures), log.successes, failures)
+        attempts = cells.successes + cells.failures
+        return cls(attempts[None], cells.successes[None], cells.problems[None])
+
+    def mean(self, values: Any) -> Floats:
+        """Return the mean over problems of something of each, dims (draw,)."""
+        return np.asarray((values * self.problems).sum(-1) / self.problems.sum(-1))
+
+    def histogram(self, size: int | None, bins: int) -> Ints:
+        """Return how many problems are in each bin, dims (draw, bin)."""
+        if size is None:
+            index = np.frexp(self.successes.astype(float))[1]
+            index = np.where(self.successes == self.attempts, bins - 1, index)
+        else:
+            batches = -(-self.attempts // size)
+            index = np.frexp(batches.astype(float))[1] - 1
+            index = np.where(self.successes == 0, bins - 1, index)
+        flat = index + bins * np.arange(len(index))[:, None]
+        each = np.broadcast_to(self.problems, flat.shape).ravel()
+        count = np.bincount(flat.ravel(), each, minlength=bins * len(index))
+        return count.astype(np.int64).reshape(-1, bins)
 
 
-def _statistics(log: _Log, attempts: Ints, successes: Ints) -> dict[str, Floats]:
-    """Return the statistics of attempts and successes, dims (draw, problem), dims (draw,)."""
-    unsolved = (successes == 0).mean(-1)
+def _statistics(log: _Log, seen: _Outcomes) -> dict[str, Floats]:
+    """Return the statistics of what was seen, each with dims (draw,)."""
+    attempts, successes = seen.attempts, seen.successes
+    unsolved = seen.mean(successes == 0)
     if log.size is not None:
-        total = attempts.sum(-1)
         return {
             "unsolved": unsolved,
-            "attempts": attempts.mean(-1),
-            "success rate": successes.sum(-1) / total,
+            "attempts": seen.mean(attempts),
+            "success rate": seen.mean(successes) / seen.mean(attempts),
         }
     rate = successes / attempts
-    found = {"unsolved": unsolved, "always solved": (successes == attempts).mean(-1)}
+    found = {"unsolved": unsolved, "always solved": seen.mean(successes == attempts)}
     for k in _ks(log):
-        found[f"pass@{k:,}"] = rate.mean(-1) if k == 1 else _chen(attempts, successes, k).mean(-1)
-    return found | {"spread": rate.std(-1)}
+        found[f"pass@{k:,}"] = seen.mean(rate if k == 1 else _chen(attempts, successes, k))
+    middle = seen.mean(rate)[:, None]
+    return found | {"spread": np.sqrt(seen.mean((rate - middle) ** 2))}
 
 
 def _ks(log: _Log) -> list[int]:
@@ -324,15 +354,16 @@ def _check_system(
         return _nothing(system, draws, bins)
     parts: list[dict[str, Floats]] = []
     histograms = []
-    for attempts, successes in _replicated(log, family, drawn, rng):
-        parts.append(_statistics(log, attempts, successes))
-        histograms.append(_histogram(attempts, successes, log.size, len(bins)))
+    for made in _replicated(log, family, drawn, rng):
+        parts.append(_statistics(log, made))
+        histograms.append(made.histogram(log.size, len(bins)))
     histogram = np.concatenate(histograms)
-    seen = _histogram(log.attempts[None], log.successes[None], log.size, len(bins))
+    outcomes = _Outcomes.of(log)
+    seen = outcomes.histogram(log.size, len(bins))
     mean = histogram.mean(0)
     replicated = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     replicated["histogram"] = _distance(histogram, mean)
-    observed = _statistics(log, log.attempts[None], log.successes[None])
+    observed = _statistics(log, outcomes)
     observed["histogram"] = _distance(seen, mean)
     found = [_compare(name, float(observed[name][0]), replicated[name]) for name in replicated]
     sentences = [
@@ -381,21 +412,78 @@ def _nothing(system: str, draws: int, bins: list[str]) -> xr.Dataset:
     )
 
 
+def _alone(log: _Log, place: Ints) -> Ints:
+    """Return those of these problems that are replicated one by one.
+
+    All of them where a success ends the attempts; else those with attempts like few others.
+    """
+    if log.size is not None:
+        return place
+    values, group, number = np.unique(log.attempts[place], return_inverse=True, return_counts=True)
+    return place[(number <= WORTH * (values + 1))[group]]
+
+
 def _replicated(
     log: _Log, family: Family, parts: _Parameters, rng: np.random.Generator
-) -> Iterator[tuple[Ints, Ints]]:
-    """Yield replicated attempts and successes, dims (draw, problem), a few draws at a time."""
-    draws, problems = len(next(iter(parts[0][1].values()))), len(log.attempts)
-    step = max(1, CHUNK // problems)
+) -> Iterator[_Outcomes]:
+    """Yield replicated outcomes of all problems, a few draws at a time."""
+    draws = len(next(iter(parts[0][1].values())))
+    alone = [_alone(log, place) for place, _ in parts]
+    alike = [
+        np.unique(log.attempts[np.setdiff1d(place, own)], return_counts=True)
+        for (place, _), own in zip(parts, alone, strict=True)
+    ]
+    outcomes = sum(map(len, alone)) + sum(int((values + 1).sum()) for values, _ in alike)
+    step = max(1, CHUNK // outcomes)
+    single = np.concatenate(alone)
     for i in range(0, draws, step):
-        p = np.empty((min(step, draws - i), problems))
-        for place, parameters in parts:
-            wide = {
-                name: np.broadcast_to(value[i : i + step, None], (len(p), len(place)))
-                for name, value in parameters.items()
-            }
-            p[:, place] = family.draw(wide, rng)
-        yield log.replicate(p.clip(0.0, 1.0), rng)
+        now = [{name: value[i : i + step] for name, value in own.items()} for _, own in parts]
+        some = min(step, draws - i)
+        p = np.empty((some, len(single)))
+        at = 0
+        for parameters, place in zip(now, alone, strict=True):
+            if len(place):
+                shape = some, len(place)
+                wide = {
+                    name: np.broadcast_to(value[:, None], shape)
+                    for name, value in parameters.items()
+                }
+                p[:, at : at + len(place)] = family.draw(wide, rng)
+                at += len(place)
+        attempts, successes = log.replicate(single, p.clip(0.0, 1.0), rng)
+        made = [_Outcomes(attempts, successes, np.ones((some, len(single)), dtype=np.int64))]
+        made += [
+            _replicated_at_once(family, parameters, int(attempts), int(problems), rng)
+            for parameters, groups in zip(now, alike, strict=True)
+            for attempts, problems in zip(*groups, strict=True)
+        ]
+        yield _Outcomes(
+            *(
+                np.concatenate([getattr(one, name) for one in made], -1)
+                for name in ("attempts", "successes", "problems")
+            )
+        )
+
+
+def _replicated_at_once(
+    family: Family,
+    parameters: Mapping[str, Floats],
+    attempts: int,
+    problems: int,
+    rng: np.random.Generator,
+) -> _Outcomes:
+    """Return how many of so many problems, with so many attempts each, have 0, 1, ... successes."""
+    successes = np.arange(attempts + 1)
+    one = np.ones_like(successes)
+    cells = Cells(one, successes, attempts - successes, one, successes)
+    log_p = cell_log_moments(family, parameters, cells) + log_binomial(attempts, successes)
+    probability = np.exp(log_p)
+    probability /= probability.sum(-1, keepdims=True)
+    number = rng.multinomial(problems, probability)
+    shape = number.shape
+    return _Outcomes(
+        np.full(shape, attempts), np.broadcast_to(successes, shape), number.astype(np.int64)
+    )
 
 
 def _distance(histogram: Ints, mean: Floats) -> Floats:

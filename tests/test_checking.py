@@ -57,7 +57,7 @@ def test_a_rule_replicates_what_a_loop_over_attempts_does(stopping, cap):
     p = np.array([0.0, 0.05, 0.4, 1.0])
     log = log_of(stopping, [cap] * 4, [0] * 4)
     rng = np.random.default_rng(1)
-    attempts, successes = log.replicate(np.broadcast_to(p, (40_000, 4)), rng)
+    attempts, successes = log.replicate(np.arange(4), np.broadcast_to(p, (40_000, 4)), rng)
     limit = stats.norm.isf(FALSE_ALARM / 2 / 16)
     for i, one in enumerate(p):
         slow = np.array([attempt(rng, one, log.size, cap) for _ in range(3000)])
@@ -71,7 +71,9 @@ def test_a_rule_replicates_what_a_loop_over_attempts_does(stopping, cap):
 
 def test_a_problem_cut_short_is_replicated_up_to_its_own_attempts():
     log = log_of("first-success", [7, 3, 10], [0, 1, 0])
-    attempts, successes = log.replicate(np.full((200, 3), 0.01), np.random.default_rng(1))
+    attempts, successes = log.replicate(
+        np.arange(3), np.full((200, 3), 0.01), np.random.default_rng(1)
+    )
     assert attempts.max(0).tolist() == [7, 10, 10]
     assert ((successes == 0) == (attempts == log.cap))[successes == 0].all()
 
@@ -79,12 +81,46 @@ def test_a_problem_cut_short_is_replicated_up_to_its_own_attempts():
 def test_fixed_attempts_are_replicated_one_by_one_and_adaptive_ones_as_they_were():
     for stopping in ("fixed", "adaptive"):
         log = log_of(stopping, [5, 100], [0, 3])
-        attempts, successes = log.replicate(np.full((20_000, 2), 0.25), np.random.default_rng(1))
+        attempts, successes = log.replicate(
+            np.arange(2), np.full((20_000, 2), 0.25), np.random.default_rng(1)
+        )
         assert (attempts == [5, 100]).all()
         error = np.sqrt(np.array([5, 100]) * 0.25 * 0.75 / 20_000)
         assert (
             np.abs(successes.mean(0) - [1.25, 25]) < stats.norm.isf(FALSE_ALARM / 2) * error
         ).all()
+
+
+@pytest.mark.parametrize("family", [bp.Beta(), bp.LogitNormal()], ids=str)
+def test_many_alike_are_replicated_at_once_as_they_are_one_by_one(family, monkeypatch):
+    """Means and standard deviations of all statistics over replicated data, within error."""
+    rng = np.random.default_rng(1)
+    n = np.repeat([6, 10, 40], [150, 100, 20])  # the last are too few
+    counts = bp.Counts(
+        problem=range(270), attempts=n, successes=rng.binomial(n, rng.beta(1, 2, 270))
+    )
+    fit = bp.fit(counts, family, pooling="none", random_seed=1, progress=False)
+    at_once = bp.check(fit, draws=4000, random_seed=1)
+    monkeypatch.setattr(checking, "WORTH", np.inf)
+    one_by_one = bp.check(fit, draws=4000, random_seed=2)
+    for name in ("replicated", "replicated_histogram"):
+        a, b = at_once[name], one_by_one[name]
+        limit = stats.norm.isf(FALSE_ALARM / 4 / a.isel(sample=0).size)
+        error = np.sqrt((a.var("sample") + b.var("sample")) / 4000)
+        assert (abs(a.mean("sample") - b.mean("sample")) <= limit * error + 1e-12).all(), name
+        spread = abs(np.log((a.std("sample") + 1e-9) / (b.std("sample") + 1e-9)))
+        assert (spread < 0.25).all(), name
+    assert (at_once["replicated_histogram"].sum("bin") == 270).all()
+
+
+def test_a_million_problems_are_checked_by_their_distinct_counts(monkeypatch):
+    rng = np.random.default_rng(1)
+    p = rng.beta(0.4, 3.0, 1_000_000)
+    counts = bp.Counts(problem=range(len(p)), attempts=[20] * len(p), successes=rng.binomial(20, p))
+    fit = bp.fit(counts, bp.Beta(), pooling="none", random_seed=1, progress=False)
+    monkeypatch.setattr(bp.Beta, "draw", None)  # no problem is drawn by itself
+    found = bp.summarize_check(bp.check(fit))
+    assert (found["p_value"] > 0.001).all()
 
 
 # The family is right, or not -------------------------------------------------------------------
