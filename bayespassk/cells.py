@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Cells", "Histogram", "distinct"]
+__all__ = ["Cells", "Histogram", "coded", "distinct"]
 
 type Ints = NDArray[np.int64]
 
@@ -71,13 +71,28 @@ def distinct(system: Ints, successes: Ints, failures: Ints) -> Cells:
 def _group(*columns: Ints) -> tuple[Ints, Ints]:
     """Return the first row of each distinct combination, and the combination of each row.
 
-    One combination at a time is packed into a single integer, whose distinct values are found
-    by sorting one array: much faster than sorting rows. The packed integer is at most the number
-    of rows times the number of distinct values of a column, so it cannot overflow.
+    One combination at a time is packed into a single integer. The packed integer is at most the
+    number of rows times the number of distinct values of a column, so it cannot overflow.
     """
-    codes = np.zeros(len(columns[0]), dtype=np.int64)
+    number, codes = 1, np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:
-        values, code = np.unique(column, return_inverse=True)
-        _, codes = np.unique(codes * len(values) + code, return_inverse=True)
-    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    return first, inverse
+        more, code = coded(column)
+        number, codes = coded(codes * more + code)
+    first = np.empty(number, dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    return first, codes
+
+
+def coded(values: Ints) -> tuple[int, Ints]:
+    """Return how many distinct numbers from 0 there are, and the position of each among them.
+
+    Without sorting, which takes longest where there are many, unless they are large.
+    """
+    width = int(values.max(initial=0)) + 1
+    if width > max(1000, 4 * len(values)):
+        distinct, codes = np.unique(values, return_inverse=True)
+        return len(distinct), codes
+    there = np.zeros(width, dtype=bool)
+    there[values] = True
+    position = np.cumsum(there) - 1
+    return int(position[-1]) + 1, position[values]

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayespassk.cells import Cells, distinct
+from bayespassk.cells import Cells, coded, distinct
 from bayespassk.counts import batch_size
 from bayespassk.errors import ForecastWarning, OptionError
 from bayespassk.families import Family
@@ -144,7 +144,9 @@ def check(fit: xr.DataTree, *, random_seed: int | None = None, draws: int = 1000
         ]
         for position, log in enumerate(logs)
     ]
-    alone = [sum(len(_alone(log, place)) for place, _ in each[i]) for i, log in enumerate(logs)]
+    alone = [
+        sum(int(_alone(log, place).sum()) for place, _ in each[i]) for i, log in enumerate(logs)
+    ]
     sizes = fit["posterior"].sizes
     most_draws = [max(100, MOST_REPLICATED // max(1, problems)) for problems in alone]
     draws = min([draws, sizes["chain"] * sizes["draw"], *most_draws])
@@ -412,15 +414,16 @@ def _nothing(system: str, draws: int, bins: list[str]) -> xr.Dataset:
     )
 
 
-def _alone(log: _Log, place: Ints) -> Ints:
-    """Return those of these problems that are replicated one by one.
+def _alone(log: _Log, place: Ints) -> NDArray[np.bool_]:
+    """Return which of these problems are replicated one by one.
 
     All of them where a success ends the attempts; else those with attempts like few others.
     """
     if log.size is not None:
-        return place
-    values, group, number = np.unique(log.attempts[place], return_inverse=True, return_counts=True)
-    return place[(number <= WORTH * (values + 1))[group]]
+        return np.ones(len(place), dtype=bool)
+    attempts = log.attempts[place]
+    _, group = coded(attempts)
+    return np.asarray(np.bincount(group)[group] <= WORTH * (attempts + 1))
 
 
 def _replicated(
@@ -428,10 +431,10 @@ def _replicated(
 ) -> Iterator[_Outcomes]:
     """Yield replicated outcomes of all problems, a few draws at a time."""
     draws = len(next(iter(parts[0][1].values())))
-    alone = [_alone(log, place) for place, _ in parts]
+    each = [(place, _alone(log, place)) for place, _ in parts]
+    alone = [place[by_itself] for place, by_itself in each]
     alike = [
-        np.unique(log.attempts[np.setdiff1d(place, own)], return_counts=True)
-        for (place, _), own in zip(parts, alone, strict=True)
+        np.unique(log.attempts[place[~by_itself]], return_counts=True) for place, by_itself in each
     ]
     outcomes = sum(map(len, alone)) + sum(int((values + 1).sum()) for values, _ in alike)
     step = max(1, CHUNK // outcomes)

@@ -13,6 +13,7 @@ from mixtures of t distributions that adapt to that density; those of the parame
 given them, from its lattice.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special as sp
-from scipy.stats import special_ortho_group
 from threadpoolctl import threadpool_limits
 
 from bayespassk.cells import Cells
@@ -202,8 +202,7 @@ def _lattice(
     d = len(mean)
     step = STEP[d]
     # At an angle to the axes, so that no two points share a value of a parameter.
-    turn = special_ortho_group.rvs(d, random_state=7) if d > 1 else np.eye(1)
-    axes = step * np.linalg.cholesky(covariance) @ turn
+    axes = step * np.linalg.cholesky(covariance) @ _turn(d)
     half = int(np.ceil(3 / step))
     cube = np.stack(np.meshgrid(*[np.arange(-half, half + 1)] * d, indexing="ij"), -1)
     cube = cube.reshape(-1, d)
@@ -239,6 +238,15 @@ def _lattice(
         where[kept].sum(-1) % 2 == 1,
         not len(wave),
     )
+
+
+@functools.cache
+def _turn(d: int) -> Floats:
+    """Return axes at an angle to those of the coordinates, dims (coordinate, axis)."""
+    if d == 1:
+        return np.eye(1)
+    # A seed whose axes, with two and with three of them, are far from those of the coordinates.
+    return np.linalg.qr(np.random.default_rng(159).standard_normal((d, d)))[0]
 
 
 def _key(where: Ints) -> Ints:

@@ -74,8 +74,11 @@ class Setup:
                 f"the covariate {names[~varies][0]!r} is the same for all problems of a system, so "
                 "that without pooling its effect cannot be known: use pooling='partial'"
             )
-        keys = np.column_stack([system, values[:, varies]])
-        groups, group = np.unique(keys, axis=0, return_inverse=True)
+        if varies.any():
+            keys = np.column_stack([system, values[:, varies]])
+            groups, group = np.unique(keys, axis=0, return_inverse=True)
+        else:  # the same, without sorting the rows
+            groups, group = np.arange(float(len(counts.systems)))[:, None], system
         first = np.array([np.argmax(system == i) for i in range(len(counts.systems))])
         return cls(
             counts,

@@ -306,10 +306,12 @@ def as_tree(
     alone = hierarchy.pooling == "none"
     if alone:
         coords |= benchmarks
-    rows = {
+    rows = {  # as variables, as xarray looks through text each time
         "row": np.arange(len(counts)),
-        "problem": ("row", counts.problem),
-        "row_system": ("row", np.array(counts.systems, dtype=object)[counts.system_index]),
+        "problem": xr.Variable("row", counts.problem),
+        "row_system": xr.Variable(
+            "row", np.array(counts.systems, dtype=object)[counts.system_index]
+        ),
     }
     constant: dict[str, Any] = {
         "attempts": ("row", counts.attempts),
@@ -409,7 +411,10 @@ def log_likelihood(fit: xr.DataTree) -> xr.DataArray:
             parameters = {name: p.ravel() for name, p in part.parameters.items()}
             moments = cell_log_moments(family, parameters, cells)
             moments += log_binomial(cells.successes + cells.failures, cells.successes)
-            values[..., part.rows] = moments.reshape(*sizes, -1)[..., cells.inverse]
+            of_rows = np.take(moments, cells.inverse, axis=1).reshape(*sizes, -1)
+            first, last = part.rows[[0, -1]]
+            together = last - first + 1 == len(part.rows)  # much faster than a list of them
+            values[..., slice(first, last + 1) if together else part.rows] = of_rows
     return xr.DataArray(
         values,
         dims=("chain", "draw", "row"),

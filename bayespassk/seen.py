@@ -105,12 +105,13 @@ class Seen:
             Returns the posterior expectation of the function for a problem of given counts.
         """
         result = np.zeros((self.shape[0] * self.shape[1], len(values)))
-        for part, draws, parameters, rng in self._blocks():
+        for part, cells, draws, parameters, rng in self._blocks():
             problems = part.cells.problems
-            many, copies = problems > COPIES, np.minimum(problems, COPIES)
+            many, copies = cells & (problems > COPIES), np.minimum(problems, COPIES)
             pull = np.sqrt(copies / problems)
-            rate = self.rates(part, parameters, copies, rng)
-            weight = np.repeat(pull * problems / copies, copies) / self.problems
+            weight = np.where(cells, pull * problems / copies, 0.0) / self.problems
+            copies = np.where(cells, copies, 0)
+            rate, weight = self.rates(part, parameters, copies, rng), np.repeat(weight, copies)
             result[draws] += np.stack([of(rate, value) @ weight for value in values], axis=-1)
             if many.any():
                 weight = ((1 - pull) * problems)[many] / self.problems
@@ -127,10 +128,10 @@ class Seen:
         """
         result = np.zeros((self.shape[0] * self.shape[1], len(ks)))
         order = np.argsort(ks)
-        for part, draws, parameters, rng in self._blocks():
+        for part, cells, draws, parameters, rng in self._blocks():
             problems = part.cells.problems
-            many = problems > COPIES
-            rate = self.rates(part, parameters, np.where(many, 0, problems), rng)
+            many = cells & (problems > COPIES)
+            rate = self.rates(part, parameters, np.where(cells & ~many, problems, 0), rng)
             patience = rng.standard_exponential(rate.shape)
             result[draws] += np.stack([(k * rate >= patience).sum(-1) for k in ks], axis=-1)
             if many.any():
@@ -176,16 +177,26 @@ class Seen:
                 result[some] += _solved(c + rng.binomial(made - c - f, p), made, ks)
         return result / self.problems
 
-    def _blocks(self) -> Iterator[tuple[Part, slice, dict[str, Floats], np.random.Generator]]:
-        """Yield each part with some of the draws, few enough to hold their p at once."""
+    def _blocks(
+        self,
+    ) -> Iterator[tuple[Part, NDArray[np.bool_], slice, dict[str, Floats], np.random.Generator]]:
+        """Yield each part with some cells and some draws, few enough to hold their p at once.
+
+        All draws of a few cells rather than all cells of a few draws: what is chosen to suit
+        draws, as are the nodes of a quadrature, is then chosen once for each cell.
+        """
         rng = np.random.default_rng(self.seed)
         total = self.shape[0] * self.shape[1]
         for part in self.parts:
             flat = {name: value.ravel() for name, value in part.parameters.items()}
-            step = max(1, CHUNK // max(1, int(np.minimum(part.cells.problems, COPIES).sum())))
-            for i in range(0, total, step):
-                draws = slice(i, min(i + step, total))
-                yield part, draws, {name: value[draws] for name, value in flat.items()}, rng
+            each = np.minimum(part.cells.problems, COPIES)
+            block = (np.cumsum(each) - each) // max(COPIES, CHUNK // total)
+            step = max(1, CHUNK // max(1, int(np.bincount(block, each).max())))
+            for number in range(int(block[-1]) + 1):
+                for i in range(0, total, step):
+                    draws = slice(i, min(i + step, total))
+                    some = {name: value[draws] for name, value in flat.items()}
+                    yield part, block == number, draws, some, rng
 
     def rates(
         self,

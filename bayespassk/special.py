@@ -34,6 +34,7 @@ class Special:
     log1p: Callable[[Any], Any]
     expm1: Callable[[Any], Any]
     logaddexp: Callable[[Any, Any], Any]
+    softplus: Callable[[Any], Any]
     maximum: Callable[[Any, Any], Any]
     where: Callable[[Any, Any, Any], Any]
     gammaln: Callable[[Any], Any]
@@ -76,7 +77,7 @@ class Special:
 
     def log_sigmoid(self, x: Any) -> Any:
         """Return log 1 / (1 + exp(-x)): the log of the probability whose logit is x."""
-        return -self.logaddexp(np.float64(0.0), -x)
+        return -self.softplus(-x)
 
     def log_beta_ratio(self, alpha: Any, beta: Any, a: Any, b: Any) -> Any:
         """Return log B(alpha + a, beta + b) - log B(alpha, beta) for a, b >= 0.
@@ -106,6 +107,7 @@ NUMPY = Special(
     log1p=np.log1p,
     expm1=np.expm1,
     logaddexp=np.logaddexp,
+    softplus=lambda x: np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x))),  # fast
     maximum=np.maximum,
     where=np.where,
     gammaln=sp.gammaln,
@@ -125,6 +127,7 @@ def graph() -> Special:
         log1p=pt.log1p,
         expm1=pt.expm1,
         logaddexp=lambda x, y: x + pt.softplus(y - x),
+        softplus=pt.softplus,
         maximum=pt.maximum,
         where=pt.switch,
         gammaln=pt.gammaln,

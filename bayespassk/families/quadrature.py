@@ -58,7 +58,7 @@ FARTHEST = -3000.0, 200.0
 """How far panels go, at least: to p = exp(-3000) where a density is not known to be exponential
 before, and not so far to the right that log p = -exp(-x) comes near underflow."""
 
-REPRESENTATIVES = 24
+REPRESENTATIVES = 10
 """Draws of the parameters for which panels are chosen."""
 
 MOST_PAIRS = 200
@@ -257,21 +257,23 @@ class Nodes(ABC):
     ) -> Floats:
         """Draw nodes with their posterior weights and return a value of each; see `draw_seen`."""
         pairs, which = np.unique(np.stack([successes, failures], 1), axis=0, return_inverse=True)
-        result = np.empty((len(next(iter(parameters.values()))), len(successes)))
+        result = np.empty((len(successes), len(next(iter(parameters.values())))))
         if len(pairs) == 0:
-            return result
+            return result.T
         a, b = pairs.astype(float).T
         parameters, point = distinct_draws(parameters)
+        order = np.argsort(point, kind="stable")  # what is looked up together lies together
+        point = point[order]
         whole = self.nodes_of_seen(a, b, parameters)
         columns = [np.flatnonzero(which == i) for i in range(len(pairs))]
-        uniform = [rng.random((len(result), len(copies))) for copies in columns]
+        uniform = [rng.random((len(order), len(copies))) for copies in columns]
         at = 0
         for part in parts(parameters, len(whole["log_p"])):
             constants = self.scaled(part, whole, NUMPY)
             pieces = self.pieces(part, constants, NUMPY)
             top = _top(pieces, NUMPY)
             weights = [np.exp(piece.log_weights - top[:, None]) for piece in pieces]
-            rows = np.flatnonzero((point >= at) & (point < at + len(top)))
+            rows = slice(*np.searchsorted(point, [at, at + len(top)]))
             mine = point[rows] - at
             at += len(top)
             for i, copies in enumerate(columns):
@@ -280,17 +282,23 @@ class Nodes(ABC):
                     if piece.kernel is None:
                         one = {n: constants[n][..., i : i + 1] for n in ("a", "b", "kernel_top")}
                         shares.append(weight * kernel_at(piece, one, NUMPY, None)[:, 0])
-                        values.append(np.broadcast_to(of(piece), shares[-1].shape))
+                        values.append(of(piece))
                     else:
                         kernel = piece.kernel[i]
                         highest = kernel * weight.max(0)
                         relevant = np.flatnonzero(highest > 1e-14 * highest.max())
                         shares.append(weight[:, relevant] * kernel[relevant])
-                        values.append(np.broadcast_to(of(piece)[relevant], shares[-1].shape))
+                        values.append(of(piece)[relevant])
                 node = _choose(np.concatenate(shares, -1), mine, uniform[i][rows])
-                drawn = np.concatenate(values, -1)[mine[:, None], node]
-                result[np.ix_(rows, copies)] = drawn
-        return result
+                if len(values) == 1 and values[0].ndim == 1:
+                    drawn = values[0][node]
+                else:
+                    wide = [
+                        np.broadcast_to(v, w.shape) for v, w in zip(values, shares, strict=True)
+                    ]
+                    drawn = np.concatenate(wide, -1)[mine[:, None], node]
+                result[np.ix_(copies, order[rows])] = drawn.T
+        return result.T
 
 
 class Quadrature(Nodes, ByCell):
