@@ -384,8 +384,6 @@ def _quadrature(
     setup: Setup, size: Size, seed: int, progress: bool
 ) -> tuple[Draws, Draws, Diagnostics]:
     """Sum the posterior over lattices."""
-    from arviz_stats.base import array_stats
-
     draws, systems = size.chains * size.draws, setup.counts.systems
     with progress_bar(progress, "Integrating", len(systems)) as advance:
         one = integrate(setup.family, setup.cells, setup.hierarchy, systems, draws, seed, advance)
@@ -395,6 +393,8 @@ def _quadrature(
     }
     ess, pareto_k, bad = None, None, ~one.whole
     if one.log_ratio is not None:
+        from arviz_stats.base import array_stats  # half a second, which a fit alone need not wait
+
         weight = np.exp(one.log_ratio - one.log_ratio.max())
         ess = float(weight.sum() ** 2 / (weight**2).sum())
         # ArviZ takes log-likelihoods, whose negatives are the log weights of leave-one-out.
