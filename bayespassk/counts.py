@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -405,7 +406,10 @@ class Counts:
                 each = np.array([f"{len(value)}:{value}" for value in few[name]], dtype=object)
                 column = "".join(each[index]).encode()
             elif values.dtype == object:
-                column = "".join([f"{len(value)}:{value}" for value in values]).encode()
+                lengths = list(map(len, values))
+                before = {length: f"{length}:" for length in set(lengths)}
+                both = zip(map(before.__getitem__, lengths), values, strict=True)
+                column = "".join(chain.from_iterable(both)).encode()
             else:
                 column = values.astype("<i8").tobytes()
             digest.update(f"{name}:{len(column)}:".encode())

@@ -149,9 +149,10 @@ def fit(
         Groups posterior and prior (dims chain, draw, system), sample_stats (chain, draw),
         log_likelihood (chain, draw, row; of each problem with p integrated out), observed_data
         and constant_data (row). ``az.summary``, ``az.loo`` and the plots of ArviZ take it as it
-        is. The attributes carry the family, version, sampler, seed, hash of the input and
-        diagnostics. With more than 1e8 numbers in it, log_likelihood is left out; see
-        :func:`log_likelihood`.
+        is. By quadrature without pooling there is also the group exact (moment, system): "mean"
+        and "sd" of each parameter, to more digits than draws have. The attributes carry the
+        family, version, sampler, seed, hash of the input and diagnostics. With more than 1e8
+        numbers in it, log_likelihood is left out; see :func:`log_likelihood`.
 
     Warns
     -----
@@ -194,8 +195,10 @@ def fit(
     seed = secrets.randbits(31) if random_seed is None else int(random_seed)
     setup = Setup.of(counts, family, pooling, covariates)
     _warn_if_prior_driven(counts)
+    moments: Draws = {}
     if method == "quadrature":
-        found, sampler_stats, report = _quadrature(setup, size, seed, progress)
+        found, moments, report = _quadrature(setup, size, seed, progress)
+        sampler_stats: Draws = {}
     elif method == "nuts":
         sample = _nuts_each if pooling == "none" else _nuts_jointly
         found, sampler_stats, report = sample(setup, size, seed, progress)
@@ -218,7 +221,9 @@ def fit(
     rng = np.random.default_rng([seed, 1])
     prior = setup.draw_prior(rng, (size.chains, size.draws))
     report.warn()
-    return as_tree(counts, family, found, prior, sampler_stats, attrs, report, setup.design)
+    return as_tree(
+        counts, family, found, prior, sampler_stats, attrs, report, setup.design, moments
+    )
 
 
 @dataclass(frozen=True)
@@ -383,7 +388,7 @@ def _with_data(compiled: Any, data: Mapping[str, NDArray[Any]]) -> Any:
 def _quadrature(
     setup: Setup, size: Size, seed: int, progress: bool
 ) -> tuple[Draws, Draws, Diagnostics]:
-    """Sum the posterior over lattices."""
+    """Sum the posterior over lattices; of parameters also mean and standard deviation."""
     draws, systems = size.chains * size.draws, setup.counts.systems
     with progress_bar(progress, "Integrating", len(systems)) as advance:
         one = integrate(setup.family, setup.cells, setup.hierarchy, systems, draws, seed, advance)
@@ -401,7 +406,7 @@ def _quadrature(
         pareto_k = float(array_stats.psislw(-one.log_ratio)[1])
         bad = bad | (not pareto_k <= MAX_PARETO_K) | (not ess >= MIN_ESS)
     report = Diagnostics(None, ess, 0, pareto_k, tuple(np.array(systems, dtype=object)[bad]))
-    return found, {}, report
+    return found, dict(one.moments), report
 
 
 def _nuts_each(

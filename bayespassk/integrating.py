@@ -80,11 +80,15 @@ class Integrated:
         With pooling, posterior over proposal of centres and spreads, in logs.
     whole : array of bool, dims (system,)
         Whether the lattice of a system ended, and its even and odd points agree.
+    moments : mapping of str to array, dims (2, system)
+        Without pooling, means and standard deviations of the free and the natural parameters as
+        sums over the lattice, which are right to more digits than those of draws.
     """
 
     found: Draws
     log_ratio: Floats | None
     whole: NDArray[np.bool_]
+    moments: Draws
 
 
 def integrate(
@@ -294,13 +298,29 @@ def _alone(
 
     found = np.empty((draws, len(likelihoods), len(names)))
     whole = np.empty(len(likelihoods), dtype=bool)
+    each = []
     for system, likelihood in enumerate(likelihoods):
         advance("Integrating each system", system)
         lattice = _lattice(likelihood, prior, *_about(likelihood, prior, mean, covariance))
         rng = np.random.default_rng(system_seed(seed, likelihood.system))
-        found[:, system] = lattice.x[_evenly(_normalised(lattice.log_density), draws, rng)]
+        weight = _normalised(lattice.log_density)
+        found[:, system] = lattice.x[_evenly(weight, draws, rng)]
         whole[system] = lattice.whole
-    return Integrated({n: found[..., i] for i, n in enumerate(names)}, None, whole)
+        each.append(_mean_and_sd(family, names, lattice.x, weight))
+    moments = {name: np.stack([one[name] for one in each], -1) for name in each[0]}
+    return Integrated({n: found[..., i] for i, n in enumerate(names)}, None, whole, moments)
+
+
+def _mean_and_sd(
+    family: Family, names: tuple[str, ...], x: Floats, weight: Floats
+) -> dict[str, Floats]:
+    """Return mean and standard deviation of each parameter, free or natural, dims (2,)."""
+    free = {name: x[:, i] for i, name in enumerate(names)}
+    moments = {}
+    for name, values in (free | family.natural(free)).items():
+        mean = weight @ values
+        moments[name] = np.array([mean, np.sqrt(weight @ (values - mean) ** 2)])
+    return moments
 
 
 # Pooled -------------------------------------------------------------------------------------------
@@ -343,7 +363,7 @@ def _pooled(
     each = np.stack([_given(lattice, centre, spread, rng) for lattice in lattices], 1)
     found |= {name: each[..., i] for i, name in enumerate(names)}
     whole = np.array([lattice.whole for lattice in lattices])
-    return Integrated(found, samples.log_ratio, whole)
+    return Integrated(found, samples.log_ratio, whole, {})
 
 
 def _normal(mean: Floats, variance: Floats) -> _Density:

@@ -289,11 +289,13 @@ def as_tree(
     attrs: Mapping[str, Any],
     report: Diagnostics,
     design: Design | None = None,
+    moments: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> xr.DataTree:
     """Return a fit: the tree of ArviZ, with what is needed to forecast from it in `attrs`.
 
     `found` and `prior` hold the free parameters, dims (chain, draw, system), and what the systems
-    share; `stats` arrays with dims (chain, draw).
+    share; `stats` arrays with dims (chain, draw); `moments` mean and standard deviation of
+    parameters where these are known otherwise than from draws, dims (moment, system).
     """
     shape = next(iter(found.values())).shape
     hierarchy = Hierarchy.from_json(attrs["hierarchy"])
@@ -358,6 +360,10 @@ def as_tree(
             "constant_data": xr.Dataset(constant, rows | elsewhere),
         }
     )
+    if moments:
+        exact = {name: (("moment", "system"), value) for name, value in moments.items()}
+        outer_labels = {"moment": ["mean", "sd"], "system": coords["system"]}
+        tree["exact"] = xr.DataTree(xr.Dataset(exact, outer_labels | benchmarks))
     _attach_log_likelihood(tree)
     return tree
 

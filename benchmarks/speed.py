@@ -1,6 +1,6 @@
-"""How long a fit and a forecast take: against what else is in use, with more of everything, and cold.
+"""How long fits and forecasts take: against what else is in use, with more of everything, and cold.
 
-    python benchmarks/speed.py [--log ../shared/data/monkeys_math.csv] [--page docs/explanation/speed.md]
+    python benchmarks/speed.py --log monkeys_math.csv --page docs/explanation/speed.md
 
 All in one run and side by side, so that ratios hold where seconds do not. The log is thinned to 100
 attempts; without `--log` it is the bundled example. SABER's own package is compared where
@@ -26,8 +26,7 @@ from pathlib import Path
 import arviz as az
 import numpy as np
 import xarray as xr
-from scipy import optimize
-from scipy import special as sp
+from scipy import optimize, special as sp
 
 import bayespassk as bp
 
@@ -58,7 +57,7 @@ def ours(counts: bp.Counts, family: bp.Family, method: str = "auto") -> xr.DataA
 
 
 def latent_model(counts: bp.Counts) -> object:
-    """Return a beta of p with one p a problem, as one writes it by hand; priors are those of ours."""
+    """Return a beta of p with one p a problem, written by hand; priors are those of ours."""
     import pymc as pm
 
     beta = bp.Beta()
@@ -82,7 +81,9 @@ def by_pymc(model: object) -> xr.DataArray:
     """Sample with PyMC's own NUTS, which compiles each time."""
     import pymc as pm
 
-    tree = pm.sample(model=model, random_seed=1, progressbar=False, compute_convergence_checks=False)
+    tree = pm.sample(
+        model=model, random_seed=1, progressbar=False, compute_convergence_checks=False
+    )
     return of_latent(tree["posterior"].dataset)
 
 
@@ -142,7 +143,11 @@ def mpmath_scaled_mle(counts: bp.Counts) -> np.ndarray:
 
     def log_moment(c: float, f: float, alpha: float, beta: float, s: float) -> float:
         value = mp.hyp2f1(-f, alpha + c, alpha + beta + c, s)
-        return float(mp.log(value) + c * mp.log(s)) + sp.betaln(alpha + c, beta) - sp.betaln(alpha, beta)
+        return (
+            float(mp.log(value) + c * mp.log(s))
+            + sp.betaln(alpha + c, beta)
+            - sp.betaln(alpha, beta)
+        )
 
     def loss(x: np.ndarray) -> float:
         alpha, beta, s = x
@@ -199,7 +204,9 @@ def rivals(counts: bp.Counts, out: Callable[[str], None]) -> None:
     row("the same by `pm.sample`", seconds, ess(draws), band(draws))
 
     def interval(ends: np.ndarray) -> str:
-        return f"{scipy_mle(counts.attempts, counts.successes)[-1]:.3f} [{ends[0]:.3f}, {ends[1]:.3f}]"
+        return (
+            f"{scipy_mle(counts.attempts, counts.successes)[-1]:.3f} [{ends[0]:.3f}, {ends[1]:.3f}]"
+        )
 
     seconds, found = timed(lambda: scipy_bootstrap(counts, REPLICATES), 1)
     row("maximum likelihood, 1,000 bootstraps one by one", seconds, None, interval(found[:, -1]))
@@ -276,7 +283,7 @@ def growth(out: Callable[[str], None]) -> None:
     out("|---|---|---|---|---|---|---|")
     for problems in (100, 1000, 10_000, 100_000, 1_000_000):
         command = [sys.executable, __file__, "--step", "libby-novick", "--problems", str(problems)]
-        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 -- our own
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found = json.loads(printed.splitlines()[-1])
         times = " | ".join(f"{found[verb]:.2f} s" for verb in verbs)
         out(f"| {problems:,} | {times} | {found['memory']:,.0f} MB |")
@@ -287,7 +294,11 @@ def growth(out: Callable[[str], None]) -> None:
         counts = made(100, systems)
         options = {"random_seed": 1, "progress": False}
         alone, fit = timed(lambda c=counts, o=options: bp.fit(c, pooling="none", **o), 1)
-        pooled = "" if systems == 1 else f"{timed(lambda c=counts, o=options: bp.fit(c, **o), 1)[0]:.2f} s"
+        pooled = (
+            ""
+            if systems == 1
+            else f"{timed(lambda c=counts, o=options: bp.fit(c, **o), 1)[0]:.2f} s"
+        )
         seconds, _ = timed(lambda fit=fit: bp.forecast(fit, K), 1)
         out(f"| {systems} | {alone:.2f} s | {pooled} | {seconds:.2f} s |")
     out("")
@@ -298,26 +309,36 @@ def growth(out: Callable[[str], None]) -> None:
     many, _ = timed(lambda: bp.forecast(fit, np.unique(np.logspace(0, 12, 100).astype(int))), 3)
     out("| k | " + " | ".join(f"{k:,}" for k in ks) + " | 100 of them, 1 to 10^12 |")
     out("|---" * (len(ks) + 2) + "|")
-    out("| forecast | " + " | ".join(f"{1000 * s:.0f} ms" for s in times) + f" | {1000 * many:.0f} ms |")
+    out(
+        "| forecast | "
+        + " | ".join(f"{1000 * s:.0f} ms" for s in times)
+        + f" | {1000 * many:.0f} ms |"
+    )
 
 
 # The command line ------------------------------------------------------------------------------
 
 
-def run(command: list[str], folder: Path, **environment: str) -> float:
+def environment(**more: str) -> dict[str, str]:
+    """Return that of this process, with bytecode."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | more
+
+
+def run(command: list[str], folder: Path, **more: str) -> float:
     """Return the seconds of a process."""
     began = time.perf_counter()
-    subprocess.run(  # noqa: S603 -- our own
-        command, check=True, capture_output=True, cwd=folder, env=os.environ | environment
-    )
+    subprocess.run(command, check=True, capture_output=True, cwd=folder, env=environment(**more))
     return time.perf_counter() - began
 
 
-def imports(arguments: list[str], folder: Path) -> tuple[Counter[str], float]:
+def imports(arguments: list[str], folder: Path, **more: str) -> tuple[Counter[str], float]:
     """Return the milliseconds of importing each package, and those of the whole process."""
     began = time.perf_counter()
     command = [sys.executable, "-X", "importtime", "-m", "bayespassk", *arguments]
-    found = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder)  # noqa: S603 -- our own
+    found = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=folder, env=environment(**more)
+    )
     whole = 1000 * (time.perf_counter() - began)
     each: Counter[str] = Counter()
     for line in found.stderr.splitlines():
@@ -328,7 +349,20 @@ def imports(arguments: list[str], folder: Path) -> tuple[Counter[str], float]:
     return each, whole
 
 
-KNOWN = ("bayespassk", "numpy", "scipy", "pandas", "xarray", "click", "rich", "h5netcdf", "h5py", "arviz", "arviz_stats", "pymc", "pytensor", "nutpie", "numba", "matplotlib", "threadpoolctl", "yaml", "jinja2", "importlib_metadata")
+KNOWN = (
+    "bayespassk", "numpy", "scipy", "pandas", "pyarrow", "dask", "xarray", "click", "rich",
+    "h5netcdf", "h5py", "jinja2", "yaml",
+)  # fmt: skip
+"""Packages that are told apart from Python's own modules."""
+
+
+def _caches(folder: Path) -> dict[str, str]:
+    """Return the environment that keeps bytecode and compiled functions in a folder."""
+    return {
+        "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+        "PYTENSOR_FLAGS": f"base_compiledir={folder / 'pytensor'}",
+        "NUMBA_CACHE_DIR": str(folder / "numba"),
+    }
 
 
 def command_line(counts: bp.Counts, out: Callable[[str], None]) -> None:
@@ -337,32 +371,37 @@ def command_line(counts: bp.Counts, out: Callable[[str], None]) -> None:
         folder = Path(name)
         counts.to_dataframe().to_csv(folder / "counts.csv", index=False)
         python = [sys.executable, "-m", "bayespassk"]
-        commands = {
-            "--help": ["--help"],
-            "families": ["families"],
-            "forecast counts.csv": ["forecast", "counts.csv", "--k", "100,10000", "--seed", "1"],
-            "fit counts.csv -o fit.nc": ["fit", "counts.csv", "-o", "fit.nc", "--seed", "1"],
-            "forecast fit.nc": ["forecast", "fit.nc", "--k", "100,10000"],
-            "fit counts.csv --method nuts": ["fit", "counts.csv", "-o", "n.nc", "--method", "nuts", "--family", "beta"],
-        }
+        commands = [
+            "--help",
+            "families",
+            "forecast counts.csv --k 100,10000",
+            "fit counts.csv -o fit.nc",
+            "forecast fit.nc --k 100,10000",
+            "fit counts.csv -o nuts.nc --family beta --method nuts",
+        ]
         out("| command | no bytecode, no caches | warm |")
         out("|---|---|---|")
-        for said, arguments in commands.items():
-            cold = folder / f"cold {said}".replace("/", " ")
-            empty = {"PYTHONPYCACHEPREFIX": str(cold), "PYTENSOR_FLAGS": f"base_compiledir={cold}", "NUMBA_CACHE_DIR": str(cold / "numba")}
-            first = run([*python, *arguments], folder, **empty)
-            warm = statistics.median(run([*python, *arguments], folder) for _ in range(3))
-            out(f"| `bayespassk {said}` | {first:.1f} s | {warm:.2f} s |")
-        each, whole = imports(commands["forecast counts.csv"], folder)
+        warm = _caches(folder / "warm")
+        for i, said in enumerate(commands):
+            command = [*python, *said.split()]
+            first = run(command, folder, **_caches(folder / f"cold{i}"))
+            run(command, folder, **warm)
+            seconds = [run(command, folder, **warm) for _ in range(3)]
+            out(f"| `bayespassk {said}` | {first:.1f} s | {statistics.median(seconds):.2f} s |")
+        each, whole = imports(commands[2].split(), folder, **warm)
         out("")
-        out("Of `bayespassk forecast counts.csv`, warm, with Python's own account of imports (which slows them):")
+        out(
+            "Of `bayespassk forecast counts.csv`, warm, by Python's own account of imports, "
+            "which slows them:"
+        )
         out("")
         out("| what | milliseconds |")
         out("|---|---|")
         for package, ms in each.most_common():
             if ms >= 5:
                 out(f"| import of {package} | {ms:.0f} |")
-        out(f"| all else: Python itself, reading, fit, forecast, printing | {whole - sum(each.values()):.0f} |")
+        rest = whole - sum(each.values())
+        out(f"| all else: Python itself, reading, fit, forecast, printing | {rest:.0f} |")
 
 
 # The page --------------------------------------------------------------------------------------
@@ -378,7 +417,7 @@ def machine() -> str:
     return f"{cores} cores of {model}; Python {platform.python_version()}, {versions}"
 
 
-def sections(counts: bp.Counts, name: str, asked: list[str]) -> Iterator[tuple[str, list[str]]]:
+def sections(counts: bp.Counts, asked: list[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield the lines of each part asked for."""
     parts = {
         "rivals": lambda out: rivals(counts, out),
@@ -414,7 +453,7 @@ def main() -> None:
     name = f"{log.systems[0]} of {asked.log.name if asked.log else 'the bundled example'}"
     said = f"{name}, {len(counts)} problems with {ATTEMPTS} attempts each. {machine()}."
     print(said, flush=True)
-    for part, lines in sections(counts, name, asked.parts.split(",")):
+    for part, lines in sections(counts, asked.parts.split(",")):
         if asked.page is not None:
             replace(asked.page, part, lines)
     if asked.page is not None:
