@@ -58,6 +58,23 @@ def test_posteriors_are_those_of_plain_sums(alone, family, points):
         draws = fit["posterior"][name].values
         assert draws.mean() == pytest.approx(mean, abs=0.03 * sds[name])
         assert draws.std() == pytest.approx(sds[name], rel=0.02)
+        exact = fit["exact"][name].sel(system="s")
+        assert float(exact.sel(moment="mean")) == pytest.approx(mean, abs=0.001 * sds[name])
+        assert float(exact.sel(moment="sd")) == pytest.approx(sds[name], rel=0.005)
+
+
+def test_exact_moments_are_of_natural_parameters_too_and_are_saved(alone, tmp_path):
+    fit = bp.fit(alone, bp.Beta(), draws=5000, random_seed=1, **QUIET)
+    bp.save(fit, tmp_path / "fit.nc")
+    exact = bp.load(tmp_path / "fit.nc")["exact"].dataset
+    assert set(exact.data_vars) == set(fit["prior"].data_vars)
+    for name in exact.data_vars:
+        draws = fit["posterior"][name].values
+        mean, sd = exact[name].values[:, 0]
+        assert draws.mean() == pytest.approx(mean, abs=0.03 * sd)
+        assert draws.std() == pytest.approx(sd, rel=0.03)
+    both = log_data(40, 30, [alone.successes] * 2, ("s", "t"))
+    assert "exact" not in bp.fit(both, bp.Beta(), random_seed=1, **QUIET)
 
 
 @pytest.mark.parametrize("family", [bp.Beta(), bp.LibbyNovick()], ids=["beta", "libby-novick"])
