@@ -185,7 +185,7 @@ def fit_many(
     >>> table = bp.fit_many(counts, family=bp.Beta(), k=[100, 10_000], cores=1)
     >>> table[["name", "pass@10000", "pass@10000_lower", "pass@10000_upper"]].round(2)
                   name  pass@10000  pass@10000_lower  pass@10000_upper
-    0  simulated/small        0.87              0.79              0.94
+    0  simulated/small        0.87              0.80              0.94
     1  simulated/large        0.96              0.93              0.99
     """
     asked = _asked(by, family, k, target, prob, reading, options, random_seed, output is not None)

@@ -155,8 +155,10 @@ def few_fits(few):
 def test_fits_made_again_agree_with_brute_force_and_with_importance_sampling(
     few, few_fits, monkeypatch
 ):
+    monkeypatch.setattr(comparing, "_good_k", lambda _: np.inf)
     sampled = bp.compare(few_fits, progress=False).set_index("family")
     assert sampled["exact"].tolist() == [0, 0]
+    assert sampled["max_pareto_k"].max() < 1
     monkeypatch.setattr(comparing, "_good_k", lambda _: -np.inf)
     exact = bp.compare(few_fits, progress=False).set_index("family")
     assert exact["exact"].tolist() == [8, 8]
