@@ -1,5 +1,6 @@
 """From counts to a posterior: the PyMC model and the samplers."""
 
+import functools
 import json
 import logging
 import secrets
@@ -205,7 +206,7 @@ def fit(
     else:
         found, sampler_stats, report = _advi(setup, method, size, seed, progress)
     attrs = {
-        "bayespassk_version": metadata.version("bayespassk"),
+        "bayespassk_version": _version("bayespassk"),
         "family": json.dumps(family.spec()),
         "method": method,
         "sampler": _sampler(method),
@@ -701,4 +702,9 @@ def one_thread_each() -> None:
 
 def _sampler(method: str) -> str:
     name = {"nuts": "nutpie", "quadrature": "bayespassk"}.get(method, "pymc")
-    return f"{name} {metadata.version(name)}"
+    return f"{name} {_version(name)}"
+
+
+@functools.cache
+def _version(package: str) -> str:
+    return metadata.version(package)

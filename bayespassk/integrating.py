@@ -226,7 +226,7 @@ def _lattice(
         likelihoods.append(values)
         densities.append(density)
         points += len(wave)
-        seen = np.union1d(seen, _key(wave))
+        seen = np.concatenate([seen, _key(wave)])
         grown = (wave[density > best - DEPTH][:, None] + faces).reshape(-1, d)
         _, first = np.unique(_key(grown), return_index=True)
         grown = grown[first]
