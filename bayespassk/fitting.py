@@ -152,8 +152,9 @@ def fit(
         and constant_data (row). ``az.summary``, ``az.loo`` and the plots of ArviZ take it as it
         is. By quadrature without pooling there is also the group exact (moment, system): "mean"
         and "sd" of each parameter, to more digits than draws have. The attributes carry the
-        family, version, sampler, seed, hash of the input and diagnostics. With more than 1e8
-        numbers in it, log_likelihood is left out; see :func:`log_likelihood`.
+        family, version, sampler, seed, hash of the input and diagnostics. With more than 2e7
+        numbers in it, 5,000 problems at 4,000 draws, log_likelihood is left out; see
+        :func:`log_likelihood`.
 
     Warns
     -----

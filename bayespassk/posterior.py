@@ -49,8 +49,8 @@ MAX_RHAT, MIN_ESS, MAX_PARETO_K = 1.01, 400.0, 0.7
 CHUNK = 4_000_000
 """Numbers held at a time."""
 
-LOG_LIKELIHOOD_LIMIT = 100_000_000
-"""Numbers the group log_likelihood may hold (0.8 GB); larger fits go without it."""
+LOG_LIKELIHOOD_LIMIT = 20_000_000
+"""Numbers the group log_likelihood may hold (160 MB); larger fits go without it."""
 
 
 @dataclass(frozen=True)
@@ -417,10 +417,11 @@ def log_likelihood(fit: xr.DataTree) -> xr.DataArray:
             parameters = {name: p.ravel() for name, p in part.parameters.items()}
             moments = cell_log_moments(family, parameters, cells)
             moments += log_binomial(cells.successes + cells.failures, cells.successes)
-            of_rows = np.take(moments, cells.inverse, axis=1).reshape(*sizes, -1)
             first, last = part.rows[[0, -1]]
             together = last - first + 1 == len(part.rows)  # much faster than a list of them
-            values[..., slice(first, last + 1) if together else part.rows] = of_rows
+            rows = slice(first, last + 1) if together else part.rows
+            for chain, of_cells in enumerate(moments.reshape(*sizes, -1)):  # to hold few copies
+                values[chain][:, rows] = np.take(of_cells, cells.inverse, axis=1)
     return xr.DataArray(
         values,
         dims=("chain", "draw", "row"),

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib import metadata, util
 from pathlib import Path
+from typing import Any
 
 import arviz as az
 import numpy as np
@@ -232,14 +233,19 @@ def rivals(counts: bp.Counts, out: Callable[[str], None]) -> None:
 
 def made(problems: int, systems: int = 1, attempts: int = ATTEMPTS) -> bp.Counts:
     """Return counts drawn from a beta."""
+    return bp.Counts(**columns(problems, systems, attempts))
+
+
+def columns(problems: int, systems: int = 1, attempts: int = ATTEMPTS) -> dict[str, Any]:
+    """Return the columns of such counts."""
     rng = np.random.default_rng(1)
     total = problems * systems
-    return bp.Counts(
-        system=np.repeat([f"system {i}" for i in range(systems)], problems),
-        problem=np.tile([f"problem {i}" for i in range(problems)], systems),
-        attempts=np.full(total, attempts),
-        successes=rng.binomial(attempts, rng.beta(0.4, 4.0, total)),
-    )
+    return {
+        "system": np.repeat([f"system {i}" for i in range(systems)], problems),
+        "problem": np.tile([f"problem {i}" for i in range(problems)], systems),
+        "attempts": np.full(total, attempts),
+        "successes": rng.binomial(attempts, rng.beta(0.4, 4.0, total)),
+    }
 
 
 def step(name: str, problems: int) -> dict[str, float]:
@@ -253,11 +259,8 @@ def step(name: str, problems: int) -> dict[str, float]:
     bp.forecast(fit, K)
     bp.compare({"a": fit, "b": other}, progress=False)
     bp.check(fit, random_seed=1)
+    given = columns(problems)
     found: dict[str, float] = {}
-    began = time.perf_counter()
-    counts = made(problems)
-    found["counts"] = time.perf_counter() - began
-    counts = [made(problems) for _ in range(3)]  # as what is known of one is kept
 
     def of(verb: str, work: Callable[[], object]) -> object:
         gc.collect()
@@ -266,14 +269,24 @@ def step(name: str, problems: int) -> dict[str, float]:
         found[verb] = time.perf_counter() - began
         return result
 
+    counts = of("counts", lambda: bp.Counts(**given))
     options = {"pooling": "none", "random_seed": 1, "progress": False}
-    fit = of("fit", lambda: bp.fit(counts[0], family, **options))
+    fit = of("fit", lambda: bp.fit(counts, family, **options))
     of("forecast", lambda: bp.forecast(fit, K))
     of("check", lambda: bp.check(fit, random_seed=1))
-    other = bp.fit(counts[0], bp.Kumaraswamy(), **options)
+    other = bp.fit(counts, bp.Kumaraswamy(), **options)
     of("compare", lambda: bp.compare({"a": fit, "b": other}, progress=False))
-    found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["memory"] = most_memory()
     return found
+
+
+def most_memory() -> float:
+    """Return the most megabytes that this process had."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss begins with that of the parent process
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(lines["VmHWM"].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def growth(out: Callable[[str], None]) -> None:
