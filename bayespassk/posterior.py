@@ -461,7 +461,7 @@ def save(fit: xr.DataTree, path: str | os.PathLike[str]) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         temporary = Path(name)
         os.close(handle)
-        tree.to_netcdf(temporary, engine="h5netcdf")
+        tree.to_netcdf(temporary, engine="netcdf4")
         temporary.chmod(path.stat().st_mode if path.exists() else 0o644)
         temporary.replace(path)
     except OSError as error:
@@ -480,11 +480,11 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
         If the file is missing, is not netCDF, or is not a fit made by bayespassk.
     """
     try:
-        with xr.open_datatree(path, engine="h5netcdf") as opened:
+        with xr.open_datatree(path, engine="netcdf4") as opened:
             fit = opened.load()
     except FileNotFoundError:
         raise FitFileError(f"{path}: there is no such file") from None
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise FitFileError(f"{path}: not a netCDF file that can be read: {error}") from None
     try:
         family_of(fit)

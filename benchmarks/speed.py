@@ -364,7 +364,7 @@ def imports(arguments: list[str], folder: Path, **more: str) -> tuple[Counter[st
 
 KNOWN = (
     "bayespassk", "numpy", "scipy", "pandas", "pyarrow", "dask", "xarray", "click", "rich",
-    "h5netcdf", "h5py", "jinja2", "yaml",
+    "netCDF4", "jinja2", "yaml",
 )  # fmt: skip
 """Packages that are told apart from Python's own modules."""
 

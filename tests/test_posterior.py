@@ -15,7 +15,7 @@ def test_a_saved_fit_is_read_back_whole(fit, fit_path):
 
 
 def test_the_tree_survives_xarrays_own_saving_too(fit, tmp_path):
-    fit.to_netcdf(tmp_path / "plain.nc", engine="h5netcdf")
+    fit.to_netcdf(tmp_path / "plain.nc", engine="netcdf4")
     xr.testing.assert_identical(bp.load(tmp_path / "plain.nc"), fit)
 
 
@@ -50,7 +50,7 @@ def test_what_cannot_be_saved_or_read_is_refused(fit, tmp_path):
     (tmp_path / "text.nc").write_text("problem,attempts,successes\n")
     with pytest.raises(bp.FitFileError, match="not a netCDF file"):
         bp.load(tmp_path / "text.nc")
-    xr.Dataset({"x": 1}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    xr.Dataset({"x": 1}).to_netcdf(tmp_path / "other.nc", engine="netcdf4")
     with pytest.raises(bp.FitFileError, match=r"other\.nc: this is not a fit made by bayespassk"):
         bp.load(tmp_path / "other.nc")
 
