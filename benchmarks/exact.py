@@ -2,9 +2,9 @@
 
     python benchmarks/exact.py monkeys_math.csv code_contests.csv pythia_checkpoints.csv
 
-Each system is thinned to 100 attempts and fitted by itself. The box is of seven posterior standard
-deviations either way, in steps of less than a quarter of one, and its sums are right to far more
-digits than are compared. NUTS has 4 chains of 25,000 draws, of one family and of at most `--nuts`
+Each system is thinned to 100 attempts and fitted by itself. The box reaches four posterior standard
+deviations beyond the farthest of 4,000 draws, in steps of a quarter of one, and its sums are right
+to more digits than are compared. NUTS has 4 chains of 25,000 draws, of one family and of at most `--nuts`
 systems of each log. Prints Markdown tables: the largest differences of posterior means, absolutely
 and in standard deviations, and of standard deviations, relatively.
 """
@@ -25,16 +25,20 @@ from bayespassk.posterior import cell_log_moments
 
 ATTEMPTS = 100
 FAMILIES = ("beta", "libby-novick", "kumaraswamy", "logit-normal", "scaled-beta")
-POINTS = {2: 120, 3: 60}
+STEP = 0.25
+"""Of the box, in standard deviations."""
 CHUNK = 20_000
 
 
-def by_sums(counts: bp.Counts, family: bp.Family, about: xr.Dataset) -> xr.Dataset:
+def by_sums(counts: bp.Counts, family: bp.Family, fit: xr.DataTree) -> xr.Dataset:
     """Return mean and sd of the free parameters of the only system, from a box."""
     names = list(declared(family))
-    reach = np.linspace(-7, 7, POINTS[len(names)])
-    middle = {name: about[name].values[:, 0] for name in names}
-    axes = [middle[name][0] + middle[name][1] * reach for name in names]
+    draws = fit["posterior"].dataset
+    axes = []
+    for name in names:
+        sd = float(draws[name].std())
+        low, high = float(draws[name].min()) - 4 * sd, float(draws[name].max()) + 4 * sd
+        axes.append(np.linspace(low, high, int((high - low) / (STEP * sd))))
     free = dict(zip(names, (axis.ravel() for axis in np.meshgrid(*axes)), strict=True))
     cells = Setup.of(counts, family, "none", None).cells
     parts = []
@@ -72,7 +76,7 @@ def compare(counts: bp.Counts, family: bp.Family, nuts: bool) -> tuple[list[floa
     """Return the largest differences from sums, and from NUTS."""
     fit = bp.fit(counts, family, method="quadrature", pooling="none", random_seed=1, progress=False)
     exact = fit["exact"].dataset
-    other = by_sums(counts, family, exact)
+    other = by_sums(counts, family, fit)
     names = list(declared(family))
 
     def differ(of: xr.Dataset) -> list[float]:
