@@ -49,6 +49,8 @@ class Findings:
         What :func:`bayespassk.report` returns.
     fit : DataTree
         The fit whose forecasts these are.
+    counts : Counts
+        What it was made from.
     curves : dict of str to dict of str to DataArray, dims (chain, draw, system, k)
         By target and quantity: the forecasts at enough k for a smooth line.
     check : Dataset
@@ -61,6 +63,7 @@ class Findings:
 
     data: dict[str, Any]
     fit: xr.DataTree
+    counts: Counts
     curves: dict[str, dict[str, xr.DataArray]]
     check: xr.Dataset
     tail: xr.DataArray | None
@@ -148,7 +151,7 @@ def collect(
     }
     most = dict(zip(systems, most_attempts(fit).tolist(), strict=True))
     data = {"title": data["title"], "verdict": verdict(data, most)} | data
-    return Findings(data, fit, curves, found, None if verified else tail, table)
+    return Findings(data, fit, counts, curves, found, None if verified else tail, table)
 
 
 def _curves(fit: xr.DataTree, ks: Ks, target: Any, seed: int) -> dict[str, xr.DataArray]:

@@ -18,7 +18,6 @@ from bayespassk.plot import (
     plot_forecast,
     subplots,
 )
-from bayespassk.posterior import counts_of
 from bayespassk.reporting.collecting import Findings, estimates
 from bayespassk.texts import TARGETS
 
@@ -97,8 +96,8 @@ def _forecast(found: Findings, target: str) -> _Drawn:
     each = found.curves[target]
     systems = _shown(found, CURVES)
     ks = next(iter(each.values()))["k"].values
-    counts, number = counts_of(found.fit), len(systems)
-    known = np.where(_spaced(ks), estimates(counts, ks), np.nan)[:number]
+    number = len(systems)
+    known = np.where(_spaced(ks), estimates(found.counts, ks), np.nan)[:number]
     attempts = int(most_attempts(found.fit)[:number].max())
     truth, tail = known, found.tail
     if tail is None:  # several quantities, of which the attempts show the apparent pass@k
