@@ -4,9 +4,9 @@
 
 Each system is thinned to 100 attempts and fitted by itself. The box reaches four posterior standard
 deviations beyond the farthest of 4,000 draws, in steps of a quarter of one, and its sums are right
-to more digits than are compared. NUTS has 4 chains of 25,000 draws, of one family and of at most `--nuts`
-systems of each log. Prints Markdown tables: the largest differences of posterior means, absolutely
-and in standard deviations, and of standard deviations, relatively.
+to more digits than are compared. NUTS has 4 chains of 25,000 draws, of one family and of at most
+`--nuts` systems of each log. Prints Markdown tables: the largest differences of posterior means,
+absolutely and in standard deviations, and of standard deviations, relatively.
 """
 
 import argparse
