@@ -235,7 +235,8 @@ def connected(address: str) -> "Iterator[Client]":
         raise OptionError('a Dask cluster needs more: pip install "bayespassk[dask]"')
     from distributed import Client
 
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # errors are told instead
+    for name in ("distributed", "distributed.client"):  # errors are told below, in a line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=ANSWER, set_as_default=False)
     except (OSError, ValueError) as error:

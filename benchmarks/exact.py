@@ -3,10 +3,10 @@
     python benchmarks/exact.py monkeys_math.csv code_contests.csv pythia_checkpoints.csv
 
 Each system is thinned to 100 attempts and fitted by itself. The box reaches four posterior standard
-deviations beyond the farthest of 4,000 draws, in steps of a quarter of one, and its sums are right
-to more digits than are compared. NUTS has 4 chains of 25,000 draws, of one family and of at most
-`--nuts` systems of each log. Prints Markdown tables: the largest differences of posterior means,
-absolutely and in standard deviations, and of standard deviations, relatively.
+deviations beyond the farthest of 4,000 draws, in steps of a tenth of one (a quarter with three
+parameters), and its sums are right to more digits than are compared. NUTS, of at most `--nuts`
+systems of each log, has 4 chains of 25,000 draws. Prints Markdown tables: the largest differences
+of posterior means, absolutely and in standard deviations, and of standard deviations, relatively.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from bayespassk.posterior import cell_log_moments
 
 ATTEMPTS = 100
 FAMILIES = ("beta", "libby-novick", "kumaraswamy", "logit-normal", "scaled-beta")
-STEP = 0.25
-"""Of the box, in standard deviations."""
+STEP = {2: 0.1, 3: 0.25}
+"""Of the box, in standard deviations, by the number of parameters."""
 CHUNK = 20_000
 
 
@@ -38,7 +38,7 @@ def by_sums(counts: bp.Counts, family: bp.Family, fit: xr.DataTree) -> xr.Datase
     for name in names:
         sd = float(draws[name].std())
         low, high = float(draws[name].min()) - 4 * sd, float(draws[name].max()) + 4 * sd
-        axes.append(np.linspace(low, high, int((high - low) / (STEP * sd))))
+        axes.append(np.linspace(low, high, int((high - low) / (STEP[len(names)] * sd))))
     free = dict(zip(names, (axis.ravel() for axis in np.meshgrid(*axes)), strict=True))
     cells = Setup.of(counts, family, "none", None).cells
     parts = []
