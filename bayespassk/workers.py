@@ -325,9 +325,15 @@ _ONE_AT_A_TIME = threading.Lock()
 
 def _on_worker(packed: bytes) -> Any:
     """Return the result of a task: one at a time in a process, with one thread."""
+    import dask.config
     from threadpoolctl import threadpool_limits
 
-    with _ONE_AT_A_TIME, threadpool_limits(1):
+    with (
+        _ONE_AT_A_TIME,
+        threadpool_limits(1),
+        # Else xarray asks the scheduler for a lock at every step of writing a file.
+        dask.config.set(scheduler="synchronous"),
+    ):
         one_thread_each()
         work, shared, task = pickle.loads(packed)  # noqa: S301 -- packed above
         return work(shared, task)
