@@ -408,7 +408,7 @@ def client(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("dask"))
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0, "temporary-directory": folder}),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):  # fmt: skip
         yield client
@@ -438,7 +438,7 @@ def processes(folder):
     address = folder / "scheduler.json"
 
     def start(module, *options):
-        command = [sys.executable, "-m", f"distributed.cli.{module}", "--scheduler-file", address, "--no-dashboard", *options]  # fmt: skip
+        command = [sys.executable, "-m", f"distributed.cli.{module}", "--scheduler-file", address, "--dashboard-address", ":0", *options]  # fmt: skip
         return subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
 
     started = [start("dask_scheduler", "--port", "0")]
