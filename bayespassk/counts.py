@@ -404,7 +404,8 @@ class Counts:
         for name, values in self._columns():
             if name in few:  # of few different names, each is written once
                 each = np.array([f"{len(value)}:{value}" for value in few[name]], dtype=object)
-                column = "".join(each[index]).encode()
+                alone = len(each) == 1
+                column = each[0].encode() * len(index) if alone else "".join(each[index]).encode()
             elif values.dtype == object:
                 lengths = list(map(len, values))
                 before = {length: f"{length}:" for length in set(lengths)}

@@ -308,12 +308,11 @@ def as_tree(
     alone = hierarchy.pooling == "none"
     if alone:
         coords |= benchmarks
-    rows = {  # as variables, as xarray looks through text each time
+    system = np.array(counts.systems, dtype=object)[counts.system_index]
+    rows = {  # as finished variables, as xarray would look through all text for dates
         "row": np.arange(len(counts)),
-        "problem": xr.Variable("row", counts.problem),
-        "row_system": xr.Variable(
-            "row", np.array(counts.systems, dtype=object)[counts.system_index]
-        ),
+        "problem": xr.Variable("row", counts.problem, fastpath=True),
+        "row_system": xr.Variable("row", system, fastpath=True),
     }
     constant: dict[str, Any] = {
         "attempts": ("row", counts.attempts),
