@@ -14,6 +14,7 @@ import xarray as xr
 
 import bayespassk as bp
 from bayespassk import fitting
+from bayespassk.families import family_names
 from oracles import grid_posterior, mean_and_sd
 
 QUIET = {"progress": False}
@@ -232,25 +233,36 @@ def test_equal_rows_cost_nothing(counts):
     np.testing.assert_array_equal(100 * small_data["weight"], large_data["weight"])
 
 
-@pytest.mark.usefixtures("fit")
+@pytest.mark.filterwarnings("ignore::bayespassk.ConvergenceWarning")
 def test_further_fits_compile_nothing(counts, monkeypatch):
     import nutpie
 
     def refuse(*_):
         raise AssertionError("compiled again")
 
+    options = {"pooling": "none", "draws": 100, "tune": 100, "random_seed": 1} | QUIET
+    bp.fit(counts.select("small"), bp.Beta(), **options)
     monkeypatch.setattr(nutpie, "compile_pymc_model", refuse)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bp.ConvergenceWarning)
-        bp.fit(
-            counts.select("small"),
-            bp.Beta(),
-            pooling="none",
-            draws=100,
-            tune=100,
-            random_seed=1,
-            **QUIET,
-        )
+    bp.fit(bp.thin(counts, 3, random_seed=1), bp.Beta(), **options)
+
+
+@pytest.mark.parametrize("name", sorted(family_names()))
+@pytest.mark.parametrize("pooling", ["none", "partial"])
+def test_no_family_is_compiled_twice(counts, name, pooling, monkeypatch):
+    """Whatever the counts of as many systems: other numbers, and other numbers of problems."""
+    import nutpie
+
+    compiled = []
+    monkeypatch.setattr(nutpie, "compile_pymc_model", compiled.append)
+    monkeypatch.setattr(fitting, "_CACHE", {})
+    family = bp.family_from_name(name)
+    for n, problems in ((3, 20), (7, 50)):
+        frame = bp.thin(counts, n, random_seed=1).to_dataframe()
+        some = bp.Counts.from_dataframe(frame[np.arange(len(frame)) % 100 < problems])
+        setup = fitting.Setup.of(some, family, pooling, None)
+        setup = setup.of_system(0) if pooling == "none" else setup
+        fitting._compiled(family, setup.hierarchy, setup.data())
+    assert len(compiled) == 1
 
 
 def test_a_fit_that_did_not_converge_is_returned_with_a_loud_warning(counts):
