@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-import warnings
 
 import arviz as az
 import numpy as np
