@@ -235,11 +235,17 @@ def connected(address: str) -> "Iterator[Client]":
         raise OptionError('a Dask cluster needs more: pip install "bayespassk[dask]"')
     from distributed import Client
 
+    class Connection(Client):  # type: ignore[misc]  # distributed has no types
+        def __del__(self) -> None:
+            """Leave one that could not connect alone: to close it takes 20 seconds, and fails."""
+            if self.status == "running":
+                super().__del__()
+
     for name in ("distributed", "distributed.client"):  # errors are told below, in a line
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        client = Client(address, timeout=ANSWER, set_as_default=False)
-    except (OSError, ValueError) as error:
+        client = Connection(address, timeout=ANSWER, set_as_default=False)
+    except (OSError, TypeError, ValueError) as error:
         raise OptionError(f"no Dask scheduler answers at {address!r}: {error}") from None
     with client:
         yield client
