@@ -465,6 +465,8 @@ def save(fit: xr.DataTree, path: str | os.PathLike[str]) -> None:
         temporary.replace(path)
     except OSError as error:
         raise FitFileError(f"{path}: cannot be written: {error.strerror or error}") from None
+    except RuntimeError as error:  # all that netCDF says of a write that failed is "HDF error"
+        raise FitFileError(f"{path}: cannot be written: {error}. Is the disk full?") from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

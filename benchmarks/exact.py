@@ -4,9 +4,9 @@
 
 Each system is thinned to 100 attempts and fitted by itself. The box reaches four posterior standard
 deviations beyond the farthest of 4,000 draws, in steps of a tenth of one (a quarter with three
-parameters), and its sums are right to more digits than are compared. NUTS, of at most `--nuts`
-systems of each log, has 4 chains of 25,000 draws. Prints Markdown tables: the largest differences
-of posterior means, absolutely and in standard deviations, and of standard deviations, relatively.
+parameters). NUTS, of at most `--nuts` systems of each log, has 4 chains of 25,000 draws. Prints
+Markdown tables: the largest differences of posterior means, absolutely and in standard deviations,
+and of standard deviations, relatively.
 """
 
 import argparse

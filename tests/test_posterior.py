@@ -1,5 +1,8 @@
 """Fits are saved whole or not at all, and what is read back is what was saved."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -53,6 +56,37 @@ def test_what_cannot_be_saved_or_read_is_refused(fit, tmp_path):
     xr.Dataset({"x": 1}).to_netcdf(tmp_path / "other.nc", engine="netcdf4")
     with pytest.raises(bp.FitFileError, match=r"other\.nc: this is not a fit made by bayespassk"):
         bp.load(tmp_path / "other.nc")
+
+
+FULL = """
+import resource, signal, sys
+import bayespassk as bp
+fit = bp.load(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+bp.save(fit, sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
+def test_a_disk_that_fills_up_leaves_the_old_file(fit, tmp_path):
+    path = tmp_path / "fit.nc"
+    bp.save(fit, path)
+    before = path.read_bytes()
+    assert len(before) > 100_000
+    done = subprocess.run([sys.executable, "-c", FULL, path], capture_output=True, text=True, check=False)  # fmt: skip
+    assert f"FitFileError: {path}: cannot be written: NetCDF: HDF error. Is the disk full?" in done.stderr  # fmt: skip
+    assert [file.name for file in tmp_path.iterdir()] == ["fit.nc"]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.999])
+def test_a_file_that_was_cut_short_is_refused(fit_path, tmp_path, share):
+    whole = fit_path.read_bytes()
+    path = tmp_path / "cut.nc"
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(bp.FitFileError, match="not a netCDF file that can be read"):
+        bp.load(path)
 
 
 def test_large_fits_go_without_the_log_likelihood(counts, fit, monkeypatch):
