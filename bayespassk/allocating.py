@@ -8,9 +8,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from bayespassk.arrays import Floats, Ints
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
-from bayespassk.forecasting import Target, check_k, check_target, log_fail_of_new
+from bayespassk.forecasting import log_fail_of_new
+from bayespassk.options import Target, check_k, check_target
 from bayespassk.posterior import Part, counts_of, family_of, hierarchy_of, outer_coords, parts_of
 from bayespassk.preposterior import (
     Cloud,
@@ -24,8 +26,6 @@ from bayespassk.preposterior import (
 
 __all__ = ["Strategy", "allocate", "check_strategy"]
 
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 type Strategy = Literal["bayes", "fewest-successes", "oracle", "uniform", "reset-and-discard"]
 
 POINTS = 24

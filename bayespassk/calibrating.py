@@ -19,7 +19,8 @@ from bayespassk.errors import (
 from bayespassk.families import Family, default_family
 from bayespassk.families.base import draw_prior
 from bayespassk.fitting import fit
-from bayespassk.forecasting import check_k, forecast
+from bayespassk.forecasting import forecast
+from bayespassk.options import check_k
 from bayespassk.posterior import MAX_PARETO_K, diagnostics
 
 if TYPE_CHECKING:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from bayespassk.arrays import Ints
 
 __all__ = ["Cells", "Histogram", "coded", "distinct"]
-
-type Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

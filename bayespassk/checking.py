@@ -10,14 +10,16 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arrays import CHUNK, Floats, Ints
 from bayespassk.cells import Cells, coded, distinct
 from bayespassk.counts import batch_size
 from bayespassk.errors import ForecastWarning, OptionError
 from bayespassk.families import Family
 from bayespassk.families.base import draw_prior
-from bayespassk.forecasting import Target, check_k, forecast
+from bayespassk.forecasting import forecast
 from bayespassk.influence import log_densities, prior_share
-from bayespassk.posterior import cell_log_moments, cells_of, family_of, parts_of, system_seed
+from bayespassk.options import Target, check_k, system_seed
+from bayespassk.posterior import cell_log_moments, cells_of, family_of, parts_of
 from bayespassk.special import log_binomial
 
 if TYPE_CHECKING:
@@ -33,10 +35,8 @@ __all__ = [
     "summarize_check",
 ]
 
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 
-CHUNK = 2_000_000
+REPLICATED = CHUNK // 2
 """Replicated problems held at a time."""
 
 WORTH = 4
@@ -437,7 +437,7 @@ def _replicated(
         np.unique(log.attempts[place[~by_itself]], return_counts=True) for place, by_itself in each
     ]
     outcomes = sum(map(len, alone)) + sum(int((values + 1).sum()) for values, _ in alike)
-    step = max(1, CHUNK // outcomes)
+    step = max(1, REPLICATED // outcomes)
     single = np.concatenate(alone)
     for i in range(0, draws, step):
         now = [{name: value[i : i + step] for name, value in own.items()} for _, own in parts]

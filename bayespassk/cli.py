@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bayespassk.errors import InputError, OptionError, SamplingError
+from bayespassk.files import write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +58,7 @@ class _Ks(click.ParamType[list[int]]):
     name = "K,K,..."
 
     def convert(self, value: Any, *_context: Any) -> list[int]:
-        from bayespassk.forecasting import check_k
+        from bayespassk.options import check_k
 
         return list(check_k(_number(part) for part in value.split(",")))
 
@@ -261,7 +262,8 @@ def forecast_command(
     --false-positive-rate.
     """
     from bayespassk import texts
-    from bayespassk.forecasting import check_interval, check_target, summarize
+    from bayespassk.forecasting import summarize
+    from bayespassk.options import check_interval, check_target
 
     check_target(target)
     check_interval(prob, kind)
@@ -322,8 +324,8 @@ def budget_command(
     From a saved fit, or from LOG, which is fitted first.
     """
     from bayespassk import texts
-    from bayespassk.forecasting import check_interval, check_target
     from bayespassk.functionals import budget_for, check_pass_at_k, summarize_budget
+    from bayespassk.options import check_interval, check_target
 
     check_pass_at_k(pass_at_k)
     check_target(target)
@@ -466,7 +468,7 @@ def compare_systems_command(
     import pandas as pd
 
     from bayespassk import texts
-    from bayespassk.forecasting import check_interval, check_target
+    from bayespassk.options import check_interval, check_target
 
     check_target(target)
     check_interval(prob, "eti")
@@ -544,7 +546,7 @@ def report_command(
     Of one or several saved fits of the same counts, or of LOG, to which families are fitted first.
     The forecasts are those of the first fit; the others are compared with it.
     """
-    from bayespassk.forecasting import check_interval
+    from bayespassk.options import check_interval
     from bayespassk.reporting import check_path, report
 
     check_path(output)
@@ -591,15 +593,15 @@ def backtest_command(
     With --output, the same command goes on where it was interrupted, and one with more methods,
     n, k or repeats computes only what is missing.
     """
-    from bayespassk import texts
-    from bayespassk.backtesting import backtest
+    from bayespassk.backtesting.text import summary
+    from bayespassk.backtesting.verb import backtest
 
     names = None if methods is None else [name.strip() for name in methods.split(",")]
     with _going_on_from(output):
         log = _read(counts, options)
         scores = backtest(log, names, output=output, format=form, random_seed=seed, **options)
     if output is None:
-        click.echo(texts.backtest_summary(scores), nl=False)
+        click.echo(summary(scores), nl=False)
     else:
         click.echo(f"{output}: saved scores.{form} and a summary", err=True)
 
@@ -1147,12 +1149,10 @@ def _held(table: "pd.DataFrame") -> str:
 
 def _print(text: str, output: str | None) -> None:
     """Write to a file, or else to standard output."""
-    from bayespassk import texts
-
     if output is None:
         click.echo(text, nl=not text.endswith("\n"))
     else:
-        texts.write(output, text)
+        write(output, text)
 
 
 def _is_netcdf(path: str) -> bool:

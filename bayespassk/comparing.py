@@ -11,11 +11,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arrays import CHUNK, Floats
 from bayespassk.cells import Cells
 from bayespassk.errors import ForecastWarning, LooWarning, OptionError, PriorDrivenWarning
 from bayespassk.fitting import fit as fit_again
-from bayespassk.forecasting import Target, check_k, check_target, forecast
+from bayespassk.forecasting import forecast
 from bayespassk.influence import FAR, LIMIT, most_attempts
+from bayespassk.options import Target, check_k, check_target, system_seed
 from bayespassk.posterior import (
     Part,
     cell_log_moments,
@@ -24,7 +26,6 @@ from bayespassk.posterior import (
     family_of,
     hierarchy_of,
     parts_of,
-    system_seed,
 )
 from bayespassk.special import log_binomial
 
@@ -33,11 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Fits", "average", "compare", "disagreement", "disagreement_of", "named_fits"]
 
-type Floats = NDArray[np.float64]
 type Fits = Mapping[str, xr.DataTree] | Iterable[xr.DataTree]
 type Weights = Literal["equal", "stacking", "pseudo_bma"] | Mapping[str, float]
 
-CHUNK = 20_000_000
 """Numbers held at a time."""
 
 BOOTSTRAPS = 1000
@@ -467,7 +466,7 @@ def _importance_sampled(fit: xr.DataTree, cells: Cells, which: _Which) -> _Loo:
     elpd, p, pareto_k = np.zeros((3, len(cells.problems)))
     # A problem without attempts has probability 1 under any family.
     tried = np.flatnonzero(cells.successes + cells.failures)
-    step = max(1, CHUNK // (shape[0] * shape[1]))
+    step = max(1, 5 * CHUNK // (shape[0] * shape[1]))
     for i in range(0, len(tried), step):
         part = tried[i : i + step]
         values = _log_likelihood(fit, which.position, cells, part).T.reshape(-1, *shape)

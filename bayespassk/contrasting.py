@@ -9,16 +9,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats, Ints
 from bayespassk.errors import ForecastWarning, OptionError
-from bayespassk.forecasting import (
-    MOST_K,
-    Target,
-    check_interval,
-    check_k,
-    check_target,
-    log_fail_of_new,
-)
+from bayespassk.forecasting import log_fail_of_new
 from bayespassk.influence import FAR, LIMIT, log_densities, most_attempts, prior_share
+from bayespassk.options import MOST_K, Target, check_interval, check_k, check_target
 from bayespassk.posterior import family_of, outer_coords
 from bayespassk.seen import Seen
 
@@ -27,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["crossing_budget", "difference", "summarize_crossing", "summarize_difference"]
 
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 
 EXACT = 30
 """Every whole k up to this one is looked at for a crossing."""

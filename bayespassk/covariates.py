@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Design", "design_at", "design_of", "required"]
 
-type Floats = NDArray[np.float64]
 
 FUNCTIONS = ("log", "log2", "log10", "exp", "center", "scale", "poly", "bs", "cr", "cc", "C", "I")
 """What a formula may call: nothing that could do more than make numbers of numbers."""

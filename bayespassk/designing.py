@@ -9,10 +9,11 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from bayespassk.arrays import Floats
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
 from bayespassk.families.base import declared, draw_prior
-from bayespassk.forecasting import check_interval, check_k
+from bayespassk.options import check_interval, check_k
 from bayespassk.posterior import family_of, free_names
 from bayespassk.preposterior import Cloud, lessons_of, variance_after
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["design"]
 
-type Floats = NDArray[np.float64]
 
 PRIOR_DRAWS = 4000
 """Draws of the prior that its covariance is taken from."""

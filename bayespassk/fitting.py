@@ -24,6 +24,7 @@ from bayespassk.families.base import declared, log_prior
 from bayespassk.hierarchy import Hierarchy, Pooling
 from bayespassk.integrating import MOST_PARAMETERS, integrate
 from bayespassk.modelling import CENTRING, DATA, Setup, centring_of, model_of, quiet_import
+from bayespassk.options import system_seed
 from bayespassk.posterior import (
     MAX_PARETO_K,
     MAX_RHAT,
@@ -31,13 +32,13 @@ from bayespassk.posterior import (
     Diagnostics,
     as_tree,
     cell_log_moments,
-    system_seed,
 )
+from bayespassk.process import progress as bar, threads
 
 if TYPE_CHECKING:
     import pymc as pm
 
-__all__ = ["build_model", "fit", "one_thread_each", "progress_bar"]
+__all__ = ["build_model", "fit"]
 
 type Method = Literal["auto", "quadrature", "nuts", "advi", "fullrank_advi"]
 type Draws = dict[str, NDArray[np.float64]]
@@ -51,9 +52,6 @@ FUSION = "fuse_indexed_into_elemwise"
 MOST_COMPILED = 16
 _CACHE: dict[Any, Any] = {}
 """Compiled models, the oldest first."""
-
-_THREADS: int | None = None
-"""Threads that sample the chains of a fit; None for as many as there are cores."""
 
 _COMPILING = threading.Lock()
 """Two threads that compile at once can hang."""
@@ -392,7 +390,7 @@ def _quadrature(
 ) -> tuple[Draws, Draws, Diagnostics]:
     """Sum the posterior over lattices; of parameters also mean and standard deviation."""
     draws, systems = size.chains * size.draws, setup.counts.systems
-    with progress_bar(progress, "Integrating", len(systems)) as advance:
+    with bar(progress, "Integrating", len(systems)) as advance:
         one = integrate(setup.family, setup.cells, setup.hierarchy, systems, draws, seed, advance)
     found = {
         name: values.reshape(size.chains, size.draws, values.shape[-1])
@@ -417,7 +415,7 @@ def _nuts_each(
     """Sample each system by itself: its posterior shares nothing with the others."""
     systems = setup.counts.systems
     traces = []
-    with progress_bar(progress, "Compiling the model", len(systems)) as advance:
+    with bar(progress, "Compiling the model", len(systems)) as advance:
         for position, system in enumerate(systems):
             own = setup.of_system(position)
             data = own.data()
@@ -455,7 +453,7 @@ def _nuts_jointly(
     setup: Setup, size: Size, seed: int, progress: bool
 ) -> tuple[Draws, Draws, Diagnostics]:
     """Sample all systems together, as what they share is not known."""
-    with progress_bar(progress, "Looking at each system", 3) as advance:
+    with bar(progress, "Looking at each system", 3) as advance:
         data = setup.data(centring_of(setup, np.random.default_rng([seed, 3])))
         advance("Compiling the model", 1)
         compiled = _compiled(setup.family, setup.hierarchy, data)
@@ -491,7 +489,7 @@ def _sample(
         draws=size.draws,
         tune=size.tune,
         chains=size.chains,
-        cores=_THREADS,
+        cores=threads(),
         seed=seed,
         target_accept=size.target_accept,
         save_warmup=False,
@@ -554,7 +552,7 @@ def _advi(
     from scipy.stats import multivariate_normal
 
     together = setup.hierarchy.pooling != "none" or setup.design is not None
-    with progress_bar(progress, "Compiling the model", ADVI_STEPS) as advance:
+    with bar(progress, "Compiling the model", ADVI_STEPS) as advance:
         centring = None
         if setup.hierarchy.pooling != "none":
             centring = centring_of(setup, np.random.default_rng([seed, 3]))
@@ -670,35 +668,6 @@ def _diagnose_advi(
         pareto_k=float(pareto_k.max()),
         systems=tuple(np.array(systems, dtype=object)[bad]),
     )
-
-
-@contextmanager
-def progress_bar(show: bool, start: str, steps: int) -> Iterator[Callable[[str, int], None]]:
-    """Show a bar on standard error if that is a terminal; yields what moves it to a step."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    hide = not (show and console.is_terminal)
-    with Progress(*columns, console=console, transient=True, disable=hide) as bar:
-        task = bar.add_task(start, total=steps)
-
-        def advance(description: str, completed: int) -> None:
-            bar.update(task, description=description, completed=completed)
-
-        yield advance
-
-
-def one_thread_each() -> None:
-    """Sample the chains of each fit one after the other: for processes that run side by side."""
-    global _THREADS  # noqa: PLW0603 -- of the process, as the cache of compiled models
-    _THREADS = 1
 
 
 def _sampler(method: str) -> str:

@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from bayespassk.arrays import Floats
 from bayespassk.covariates import design_at
 from bayespassk.errors import OptionError
 from bayespassk.families.base import declared
 from bayespassk.influence import warn_if_prior_rules
+from bayespassk.options import check_interval, check_k, check_target
 from bayespassk.posterior import (
     covariates_of,
     family_of,
@@ -28,9 +30,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "check_interval",
-    "check_k",
-    "check_target",
     "forecast",
     "forecast_new_system",
     "log_fail_of_new",
@@ -39,7 +38,6 @@ __all__ = [
 ]
 
 type Target = Literal["benchmark", "population", "realised"]
-type Floats = NDArray[np.float64]
 
 MOST_K = 10**12
 
@@ -384,31 +382,3 @@ def summarize(
     )
     table.attrs = {"prob": prob, "kind": kind}
     return table
-
-
-def check_k(k: float | Iterable[float]) -> NDArray[np.int64]:
-    """Return the values of k as an array, or raise an error about the first bad one."""
-    given = list(k) if isinstance(k, Iterable) else [k]
-    if not given:
-        raise OptionError("k must hold at least one number of attempts; got none")
-    for value in given:
-        whole = isinstance(value, int | float | np.number) and float(value).is_integer()
-        if not whole or isinstance(value, bool) or not 1 <= value <= MOST_K:
-            raise OptionError(f"k must be a whole number from 1 to 1e12; got {value!r}")
-    if len(set(given)) < len(given):
-        raise OptionError(f"k must not repeat a value; got {given!r}")
-    return np.array([int(value) for value in given], dtype=np.int64)
-
-
-def check_target(target: str) -> None:
-    """Raise an error unless `target` is one of the three."""
-    if target not in get_args(Target.__value__):
-        raise OptionError(f"target must be 'benchmark', 'population' or 'realised'; got {target!r}")
-
-
-def check_interval(prob: float, kind: str) -> None:
-    """Raise an error unless `prob` and `kind` describe a credible interval."""
-    if not 0 < prob < 1:
-        raise OptionError(f"prob must lie between 0 and 1, for instance 0.95; got {prob!r}")
-    if kind not in ("eti", "hdi"):
-        raise OptionError(f"kind must be 'eti' or 'hdi'; got {kind!r}")

@@ -9,16 +9,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arrays import CHUNK, Floats
 from bayespassk.errors import ForecastWarning, OptionError
 from bayespassk.families.base import Parameters
-from bayespassk.forecasting import (
-    MOST_K,
-    Target,
-    check_interval,
-    check_k,
-    check_target,
-    forecast,
-)
+from bayespassk.forecasting import forecast
 from bayespassk.influence import (
     DRAWS,
     FAR,
@@ -28,6 +22,7 @@ from bayespassk.influence import (
     prior_share,
     warn_if_prior_rules,
 )
+from bayespassk.options import MOST_K, Target, check_interval, check_k, check_target
 from bayespassk.posterior import Part, family_of, outer_coords, parts_of
 from bayespassk.seen import Seen
 
@@ -46,14 +41,10 @@ __all__ = [
     "summarize_budget",
 ]
 
-type Floats = NDArray[np.float64]
 type Known = Literal["benchmark", "population"]
 
 type FailAt = Callable[[Floats], Floats]
 """Takes numbers of attempts, dims (k,); returns fail@k at every draw, dims (draw, k)."""
-
-CHUNK = 4_000_000
-"""Numbers held at a time."""
 
 COARSE = np.unique(np.append(np.arange(1.0, 11.0), np.geomspace(10, MOST_K, 89).round()))
 """Where fail@k is computed first, to learn where the budgets lie."""

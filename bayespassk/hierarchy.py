@@ -8,8 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats
 from bayespassk.families import Family
-from bayespassk.families.base import Floats, Parameters, Prior, draw_of, log_density_of
+from bayespassk.families.base import Parameters, Prior, draw_of, log_density_of
 from bayespassk.special import NUMPY, Special
 
 __all__ = ["Centring", "Hierarchy", "Pooling", "draw_hierarchy", "log_hyperprior", "pooled"]

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats
 from bayespassk.errors import ForecastWarning
 from bayespassk.families.base import Prior, declared, log_prior
 from bayespassk.hierarchy import log_hyperprior
@@ -20,7 +21,6 @@ from bayespassk.posterior import (
 
 __all__ = ["FAR", "LIMIT", "log_densities", "most_attempts", "prior_share", "warn_if_prior_rules"]
 
-type Floats = NDArray[np.float64]
 
 FAR = 10
 """Up to this many times the attempts made, a forecast is not warned about."""

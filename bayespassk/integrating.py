@@ -24,18 +24,17 @@ from numpy.typing import NDArray
 from scipy import special as sp
 from threadpoolctl import threadpool_limits
 
+from bayespassk.arrays import CHUNK, Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.errors import OptionError, SamplingError
 from bayespassk.families import Family
 from bayespassk.families.base import Prior, declared, log_prior
 from bayespassk.hierarchy import Hierarchy
-from bayespassk.posterior import system_seed
+from bayespassk.options import system_seed
 from bayespassk.special import NUMPY
 
 __all__ = ["MOST_PARAMETERS", "Integrated", "integrate"]
 
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 type Draws = dict[str, Floats]
 
 MOST_PARAMETERS = 3
@@ -48,9 +47,6 @@ DEPTH = 13.0
 
 MOST_POINTS = 60_000
 """Of a lattice: one that has not ended by then is told as not converged."""
-
-CHUNK = 4_000_000
-"""Numbers held at a time."""
 
 BLOCK = 200_000
 """Numbers that stay in the cache of a processor while they are worked on."""

@@ -24,18 +24,14 @@ from bayespassk.counts import Counts, check_by
 from bayespassk.covariates import required
 from bayespassk.errors import ConvergenceWarning, InputError, OptionError, SamplingError
 from bayespassk.families import Family, default_family
+from bayespassk.files import write
 from bayespassk.fitting import fit
-from bayespassk.forecasting import (
-    Target,
-    check_interval,
-    check_k,
-    check_target,
-    forecast,
-    summarize,
-)
+from bayespassk.forecasting import forecast, summarize
 from bayespassk.journal import Journal
 from bayespassk.logs.reading import logs_in, read
-from bayespassk.posterior import diagnostics, save, system_seed
+from bayespassk.options import Target, check_interval, check_k, check_target, system_seed
+from bayespassk.posterior import diagnostics, save
+from bayespassk.process import progress as bar
 from bayespassk.workers import (
     Finished,
     Lost,
@@ -45,7 +41,6 @@ from bayespassk.workers import (
     in_processes,
     in_turn,
     on_cluster,
-    progress_of,
 )
 
 if TYPE_CHECKING:
@@ -470,7 +465,7 @@ def _run(
         finished = in_turn(_work, asked, todo)
     done, left, failed = 0, len(todo), 0
     with (
-        progress_of(progress and bool(todo), "Fits", left) as advance,
+        bar(progress and bool(todo), "Fits", left) as advance,
         closing(finished),  # so that its processes end with it
     ):
         for task, made in finished:
@@ -535,7 +530,7 @@ class _Book:
             if made.file is None:
                 (self.folder / place).unlink(missing_ok=True)  # of what has changed since
             else:
-                texts.write(self.folder / place, made.file)
+                write(self.folder / place, made.file)
                 line["file"] = place
             self.journal.append(line)
         self.lines[task.place] = line
@@ -555,7 +550,7 @@ class _Book:
     def write(self, table: "pd.DataFrame") -> None:
         """Write the table to the folder, if there is one."""
         if self.folder is not None:
-            texts.write(self.folder / "summary.csv", texts.as_csv(table))
+            write(self.folder / "summary.csv", texts.as_csv(table))
 
     def _rows(self, line: Row) -> list[Row]:
         """Return the rows of a line, one for each system."""

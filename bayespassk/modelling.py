@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats
 from bayespassk.cells import Cells, distinct
 from bayespassk.counts import Counts
 from bayespassk.covariates import Design, design_of
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CENTRING", "DATA", "Setup", "centring_of", "model_of", "quiet_import"]
 
-type Floats = NDArray[np.float64]
 
 DATA = "data_"
 """Before the names of arrays in the model, which must differ from those of parameters."""

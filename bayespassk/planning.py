@@ -14,18 +14,12 @@ from bayespassk.allocating import Strategy, allocate, check_strategy
 from bayespassk.counts import COLUMNS, Counts
 from bayespassk.errors import CountsError, InputError, OptionError
 from bayespassk.families import Family
+from bayespassk.files import write
 from bayespassk.fitting import fit
-from bayespassk.forecasting import (
-    Target,
-    check_interval,
-    check_k,
-    check_target,
-    forecast,
-    summarize,
-)
+from bayespassk.forecasting import forecast, summarize
 from bayespassk.hierarchy import Pooling
 from bayespassk.logs import read_csv
-from bayespassk.texts import write
+from bayespassk.options import Target, check_interval, check_k, check_target
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from bayespassk.contrasting import summarize_difference
 from bayespassk.counts import visible
 from bayespassk.errors import OptionError
-from bayespassk.forecasting import check_interval, summarize
+from bayespassk.forecasting import summarize
 from bayespassk.functionals import spread_of_p
+from bayespassk.options import check_interval
 from bayespassk.scoring import summarize_backtest
 
 if TYPE_CHECKING:

@@ -1,6 +1,5 @@
 """A fit as data: what its tree carries, how it is saved, and what is read from it."""
 
-import hashlib
 import json
 import os
 import tempfile
@@ -14,6 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arrays import CHUNK
 from bayespassk.cells import Cells, distinct
 from bayespassk.counts import Counts
 from bayespassk.covariates import Design, required
@@ -41,13 +41,9 @@ __all__ = [
     "parts_of",
     "save",
     "system_design",
-    "system_seed",
 ]
 
 MAX_RHAT, MIN_ESS, MAX_PARETO_K = 1.01, 400.0, 0.7
-
-CHUNK = 4_000_000
-"""Numbers held at a time."""
 
 LOG_LIKELIHOOD_LIMIT = 20_000_000
 """Numbers the group log_likelihood may hold (160 MB); larger fits go without it."""
@@ -272,12 +268,6 @@ def cells_of(fit: xr.DataTree) -> Cells:
 def free_names(family: Family) -> list[str]:
     """Return the names of the free parameters of a family, in their order."""
     return list(declared(family))
-
-
-def system_seed(seed: int, system: str) -> int:
-    """Return a seed for one system that does not depend on which others are there."""
-    name = int.from_bytes(hashlib.sha256(system.encode()).digest()[:8])
-    return int(np.random.SeedSequence([seed, name]).generate_state(1)[0])
 
 
 def as_tree(

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from bayespassk.arrays import CHUNK, Floats, Ints
 from bayespassk.families import Family
-from bayespassk.families.base import Floats, Parameters
+from bayespassk.families.base import Parameters
 from bayespassk.posterior import family_of, free_names, hierarchy_of
 from bayespassk.special import log_binomial
 
@@ -34,7 +34,6 @@ __all__ = [
     "variance_after",
 ]
 
-type Ints = NDArray[np.int64]
 
 LEAST = 6
 """Up to this y from either end, every y is looked at."""
@@ -45,10 +44,8 @@ LEVELS = 24
 GUESSES = 400
 """Draws of y that place these; they weigh nothing."""
 
-CHUNK = 4_000_000
-"""Numbers held at a time, for each of the pairs (a, b) about `WIDTH`."""
-
 WIDTH = 40
+"""Numbers of each of the pairs (a, b)."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats
 from bayespassk.errors import OptionError
 
 if TYPE_CHECKING:
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PROBS", "compatible", "crps", "interval_score", "scores_of", "summarize_backtest"]
 
-type Floats = NDArray[np.float64]
 
 PROBS = (50, 80, 95)
 """Probabilities of the equal-tailed bands that are scored, in percent."""

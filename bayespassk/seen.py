@@ -6,8 +6,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayespassk.families.base import Floats, Parameters
-from bayespassk.posterior import Part, family_of, parts_of, system_seed
+from bayespassk.arrays import CHUNK, Floats
+from bayespassk.families.base import Parameters
+from bayespassk.options import system_seed
+from bayespassk.posterior import Part, family_of, parts_of
 from bayespassk.special import log_no_success
 
 __all__ = ["Seen"]
@@ -18,7 +20,7 @@ type Expected = Callable[[Parameters, Floats, Floats], Floats]
 COPIES = 64
 """Problems with equal counts that are drawn one by one; see `Seen`."""
 
-CHUNK = 2_000_000
+HELD = CHUNK // 2
 """Success probabilities held at a time."""
 
 
@@ -170,7 +172,7 @@ class Seen:
             c, f = part.cells.successes[part.cells.inverse], part.cells.failures[part.cells.inverse]
             made = attempts[part.rows]
             flat = {name: value.ravel()[chosen] for name, value in part.parameters.items()}
-            step = max(1, CHUNK // len(c))
+            step = max(1, HELD // len(c))
             for i in range(0, len(chosen), step):
                 some = slice(i, i + step)
                 p = self.family.draw_seen({n: v[some] for n, v in flat.items()}, rng, c, f)
@@ -190,8 +192,8 @@ class Seen:
         for part in self.parts:
             flat = {name: value.ravel() for name, value in part.parameters.items()}
             each = np.minimum(part.cells.problems, COPIES)
-            block = (np.cumsum(each) - each) // max(COPIES, CHUNK // total)
-            step = max(1, CHUNK // max(1, int(np.bincount(block, each).max())))
+            block = (np.cumsum(each) - each) // max(COPIES, HELD // total)
+            step = max(1, HELD // max(1, int(np.bincount(block, each).max())))
             for number in range(int(block[-1]) + 1):
                 for i in range(0, total, step):
                     draws = slice(i, min(i + step, total))
@@ -234,7 +236,7 @@ def _in_parts(
     draws: slice, parameters: Parameters, width: int
 ) -> Iterator[tuple[slice, dict[str, Floats]]]:
     """Yield a few draws at a time with their parameters, where each takes `width` numbers."""
-    step = max(1, CHUNK // width)
+    step = max(1, HELD // width)
     for i in range(draws.start, draws.stop, step):
         some = slice(i, min(i + step, draws.stop))
         inner = slice(some.start - draws.start, some.stop - draws.start)

@@ -7,11 +7,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats
 from bayespassk.errors import OptionError
 from bayespassk.families import Verified
-from bayespassk.families.base import Floats, Parameters
-from bayespassk.forecasting import MOST_K, check_interval, check_k, forecast
+from bayespassk.families.base import Parameters
+from bayespassk.forecasting import forecast
 from bayespassk.influence import warn_if_prior_rules
+from bayespassk.options import MOST_K, check_interval, check_k
 from bayespassk.posterior import Part, family_of, outer_coords, parts_of
 from bayespassk.seen import Seen
 from bayespassk.special import NUMPY

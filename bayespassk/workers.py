@@ -20,7 +20,7 @@ from importlib import metadata, util
 from typing import TYPE_CHECKING, Any
 
 from bayespassk.errors import InputError, OptionError
-from bayespassk.fitting import one_thread_each
+from bayespassk.process import one_thread_each
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -34,7 +34,6 @@ __all__ = [
     "in_processes",
     "in_turn",
     "on_cluster",
-    "progress_of",
 ]
 
 ENDS = 3
@@ -45,9 +44,6 @@ PATIENCE = 5.0
 
 ANSWER = 10.0
 """Seconds that a scheduler has to answer."""
-
-SPEED_OVER = 3600.0
-"""Seconds that the rate shown is an average over."""
 
 
 @dataclass(frozen=True)
@@ -343,58 +339,3 @@ def _on_worker(packed: bytes) -> Any:
         one_thread_each()
         work, shared, task = pickle.loads(packed)  # noqa: S301 -- packed above
         return work(shared, task)
-
-
-# Progress --------------------------------------------------------------------------------------
-
-
-@contextmanager
-def progress_of(show: bool, start: str, of: int) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar with rate and remaining time on standard error if that is a terminal.
-
-    Yields what takes a description, how many are finished, and of how many.
-    """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not (show and console.is_terminal),
-        speed_estimate_period=SPEED_OVER,
-    ) as bar:
-        shown = bar.add_task(start, total=of, rate="")
-
-        def advance(description: str, finished: int, of: int) -> None:
-            bar.update(shown, description=description, completed=finished, total=of)
-            bar.update(shown, rate=_rate(bar.tasks[0].speed))
-
-        yield advance
-
-
-def _rate(speed: float | None) -> str:
-    """Return how many a second, or a minute, or an hour."""
-    if not speed:
-        return ""
-    for seconds, unit in ((1, "s"), (60, "min")):
-        if speed * seconds >= 1:
-            return f"{speed * seconds:.1f}/{unit}"
-    return f"{speed * 3600:.1f}/h"

@@ -31,6 +31,9 @@ def _unpacked(path):
 def tell(shared, task):
     """Return what a process knows of itself and of its task."""
     if task == "threads":
+        import numpy as np
+
+        np.eye(2) @ np.eye(2)  # which loads what has the threads
         return {pool["num_threads"] for pool in threadpool_info()}, os.environ["OMP_NUM_THREADS"]
     if task == "error":
         raise ValueError("no luck")

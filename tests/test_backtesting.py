@@ -10,10 +10,12 @@ import xarray as xr
 from scipy import integrate, stats
 
 import bayespassk as bp
-from bayespassk import backtesting, methods, scoring, texts
+from bayespassk import scoring
+from bayespassk.backtesting import methods, verb as backtesting
+from bayespassk.backtesting.methods import ESTIMATORS, methods_of
+from bayespassk.backtesting.text import summary
 from bayespassk.families.base import draw_prior
 from bayespassk.journal import Journal
-from bayespassk.methods import ESTIMATORS, methods_of
 from bayespassk.seen import Seen
 
 FALSE_ALARM = 1e-4
@@ -279,7 +281,7 @@ def test_systems_are_judged_at_the_k_they_allow():
     found = bp.backtest(counts, ["plug-in", "brown"], n=10, k=[20, 200], repeats=1, cores=1)
     rows = list(zip(found["method"], found["system"], found["k"], strict=True))
     assert rows == [(m, s, k) for m in ("plug-in", "brown") for s, k in (("a", 20), ("b", 20), ("b", 200))]  # fmt: skip
-    assert "At k = 200 only 1 of 2 systems have that many" in texts.backtest_summary(found)
+    assert "At k = 200 only 1 of 2 systems have that many" in summary(found)
     with pytest.raises(bp.OptionError, match=r"k must be at most 400.*got k=500"):
         bp.backtest(counts, "plug-in", n=10, k=500)
 
@@ -310,7 +312,7 @@ def test_methods_of_ones_own_give_points_or_draws_or_fail(log):
     assert by["plug-in"]["point"].notna().all()
     table = bp.summarize_backtest(found).set_index(["method", "k"])
     assert table.loc[("broken", 50), "failed"] == 4
-    text = texts.backtest_summary(found)
+    text = summary(found)
     assert r"8 of 8 forecasts failed. The first says: ValueError: no \| luck" in text
     with pytest.raises(bp.OptionError, match="that other processes can import"):
         bp.backtest(log, own, n=20, k=50, cores=2)
@@ -367,8 +369,8 @@ def test_fits_that_did_not_converge_are_counted_and_told_once(scores):
         warnings.simplefilter("error")
         backtesting._warn_if_not_converged(scores)
     found.attrs = scores.attrs
-    assert "4 of 4" not in texts.backtest_summary(scores)
-    assert "8 of 8 forecasts are from fits that did not converge" in texts.backtest_summary(found)
+    assert "4 of 4" not in summary(scores)
+    assert "8 of 8 forecasts are from fits that did not converge" in summary(found)
 
 
 # Processes, folders and interruptions ----------------------------------------------------------
@@ -487,10 +489,10 @@ def test_labels_are_shown_as_they_are(tmp_path):
 
 
 def test_the_summary_says_how_little_thinnings_prove(scores):
-    text = texts.backtest_summary(scores)
+    text = summary(scores)
     assert "With 180 of 200 attempts at each problem hidden" in text
     assert "2 systems x 2 thinnings of the same log, so about 2 independent ones" in text
     assert text.count("- **beta**") == 2  # k = 50 and 200, and no estimator's band
-    assert "No method here" in texts.backtest_summary(scores[scores["method"] == "log-log"])
+    assert "No method here" in summary(scores[scores["method"] == "log-log"])
     low, high = scoring.compatible(1.0, 7)
     assert (round(low, 3), high) == (0.646, 1.0)

@@ -116,7 +116,7 @@ def test_the_right_family_wins_over_a_clearly_wrong_one(skewed):
 
 
 def test_many_cells_are_taken_in_parts(fits, table, monkeypatch):
-    monkeypatch.setattr(comparing, "CHUNK", 20_000)
+    monkeypatch.setattr(comparing, "CHUNK", 4_000)
     parts = bp.compare(fits, progress=False)
     np.testing.assert_allclose(parts["elpd"], table["elpd"], atol=1e-6)
 

@@ -106,7 +106,7 @@ def test_the_order_of_k_and_the_size_of_chunks_do_not_matter(fit, monkeypatch):
     down = bp.forecast(fit, [1000, 10], target="realised")
     xr.testing.assert_allclose(up, down.sel(k=[10, 1000]))
     whole = bp.summarize(bp.forecast(fit, [1000]))
-    monkeypatch.setattr(seen, "CHUNK", 10_000)
+    monkeypatch.setattr(seen, "HELD", 10_000)
     parts = bp.summarize(bp.forecast(fit, [1000]))
     np.testing.assert_allclose(parts["mean"], whole["mean"], atol=0.005)
     np.testing.assert_allclose(parts["lower"], whole["lower"], atol=0.02)

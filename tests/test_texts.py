@@ -10,6 +10,7 @@ import pytest
 
 import bayespassk as bp
 from bayespassk import texts
+from bayespassk.files import write
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_even_a_hopeless_fit_makes_valid_json(counts):
 
 def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "out.csv"
-    texts.write(path, "old")
+    write(path, "old")
 
     def fail(temporary, text, **_):
         with temporary.open("wb") as file:
@@ -90,7 +91,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
     monkeypatch.setattr(type(path), "write_bytes", fail)
     with pytest.raises(bp.InputError, match=r"out\.csv: cannot be written: No space left"):
-        texts.write(path, "new text")
+        write(path, "new text")
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["out.csv"]
 

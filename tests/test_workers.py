@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 import bayespassk as bp
-from bayespassk import workers
+from bayespassk import process, workers
 from made_tasks import Bomb, tell
 
 
@@ -88,12 +88,12 @@ def test_cores():
     [(None, ""), (12.34, "12.3/s"), (0.5, "30.0/min"), (0.001, "3.6/h")],
 )
 def test_rates_are_said_in_units_that_suit_them(speed, said):
-    assert workers._rate(speed) == said
+    assert process._rate(speed) == said
 
 
 def test_progress_has_rate_and_remaining_time_in_a_terminal_only(capsys, monkeypatch):
     def show():
-        with workers.progress_of(True, "Fits [bold]", 8) as advance:
+        with process.progress(True, "Fits [bold]", 8) as advance:
             for i in range(5):
                 time.sleep(0.01)
                 advance("Fits [bold]", i, 8)

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
 from bayespassk.estimators.likelihood import Box, maximise
@@ -14,8 +14,6 @@ from bayespassk.special import NUMPY
 
 __all__ = ["beta_binomial_mle", "of_weights"]
 
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 
 BOX = Box((0.01, 0.01), (100.0, 100.0), (0.5, 3.5))
 

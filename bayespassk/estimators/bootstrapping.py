@@ -7,41 +7,46 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
-from bayespassk.estimators import (
-    beta_binomial,
-    combinatorial,
-    exponentiated_power_law,
-    histogram_beta,
-    independent_beta,
-    line,
-    observed_rates,
-    saber,
+from bayespassk.estimators.beta_binomial import beta_binomial_mle, of_weights as of_beta_binomial
+from bayespassk.estimators.combinatorial import chen, of_weights as of_combinatorial
+from bayespassk.estimators.exponentiated_power_law import (
+    brown,
+    of_weights as of_exponentiated_power_law,
+)
+from bayespassk.estimators.histogram_beta import discretised_beta, of_weights as of_histogram_beta
+from bayespassk.estimators.independent_beta import bayes_at_n, of_weights as of_independent_beta
+from bayespassk.estimators.line import log_log, of_weights as of_line
+from bayespassk.estimators.observed_rates import of_weights as of_observed_rates, plug_in
+from bayespassk.estimators.saber import (
+    anchored_of_weights,
+    plugin_of_weights,
+    saber_anchored,
+    saber_plugin,
 )
 from bayespassk.estimators.weighted import OfWeights, labelled, systems_of
-from bayespassk.forecasting import check_interval, check_k
-from bayespassk.posterior import system_seed
+from bayespassk.options import check_interval, check_k, system_seed
 
 __all__ = ["bootstrap", "replicated"]
 
-type Floats = NDArray[np.float64]
 type Estimator = Callable[..., xr.DataArray | Floats]
 
 OF_WEIGHTS: dict[Estimator, OfWeights] = {
-    beta_binomial.beta_binomial_mle: beta_binomial.of_weights,
-    combinatorial.chen: combinatorial.of_weights,
-    exponentiated_power_law.brown: exponentiated_power_law.of_weights,
-    histogram_beta.discretised_beta: histogram_beta.of_weights,
-    independent_beta.bayes_at_n: independent_beta.of_weights,
-    line.log_log: line.of_weights,
-    observed_rates.plug_in: observed_rates.of_weights,
-    saber.saber_anchored: saber.anchored_of_weights,
-    saber.saber_plugin: saber.plugin_of_weights,
+    beta_binomial_mle: of_beta_binomial,
+    chen: of_combinatorial,
+    brown: of_exponentiated_power_law,
+    discretised_beta: of_histogram_beta,
+    bayes_at_n: of_independent_beta,
+    log_log: of_line,
+    plug_in: of_observed_rates,
+    saber_anchored: anchored_of_weights,
+    saber_plugin: plugin_of_weights,
 }
 
-CHUNK = 250
+TOGETHER = 250
 """Replicates evaluated at a time."""
 
 
@@ -142,13 +147,13 @@ def replicated(
         rng = np.random.default_rng(system_seed(seed, label))
         number = int(cells.problems.sum())
         drawn = rng.multinomial(number, cells.problems / number, size=replicates)
-        for start in range(0, replicates, CHUNK):
-            part = drawn[start : start + CHUNK]
+        for start in range(0, replicates, TOGETHER):
+            part = drawn[start : start + TOGETHER]
             if of_weights is None:
                 found = [_again(estimator, cells, row, label, counts, ks.tolist()) for row in part]
-                values[system, start : start + CHUNK] = found
+                values[system, start : start + TOGETHER] = found
             else:
-                values[system, start : start + CHUNK] = of_weights(cells, part.astype(float), ks)
+                values[system, start : start + TOGETHER] = of_weights(cells, part.astype(float), ks)
     return values
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
@@ -12,9 +13,6 @@ from bayespassk.estimators.weighted import mean, problem_weights, require_fixed,
 from bayespassk.special import log_no_success
 
 __all__ = ["chen", "of_weights"]
-
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 
 
 def chen(counts: Counts, k: int | Iterable[int]) -> NDArray[np.float64]:

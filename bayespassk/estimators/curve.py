@@ -3,16 +3,13 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.estimators.weighted import mean
 from bayespassk.special import log_no_success
 
 __all__ = ["Curve", "chen_curve", "log_spaced"]
-
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 
 
 class Curve(NamedTuple):

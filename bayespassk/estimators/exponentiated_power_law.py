@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
 from bayespassk.estimators.curve import Curve, chen_curve, log_spaced
@@ -14,8 +14,6 @@ from bayespassk.estimators.weighted import estimate, require_attempts, require_f
 
 __all__ = ["brown", "of_weights"]
 
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 
 POINTS = 40
 """How many k the law is fitted at."""

@@ -4,17 +4,15 @@ from collections.abc import Iterable
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from scipy import optimize, special as sp
 
+from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
 from bayespassk.estimators.weighted import estimate, require_attempts, require_fixed
 
 __all__ = ["discretised_beta", "of_weights", "scaled_beta_pass"]
 
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 
 BOUNDS = ((0.01, 100.0), (0.01, 100.0))
 START = (0.35, 3.5)

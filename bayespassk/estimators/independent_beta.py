@@ -4,17 +4,14 @@ from collections.abc import Iterable
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
 from bayespassk.estimators.weighted import estimate, mean
 from bayespassk.special import NUMPY
 
 __all__ = ["bayes_at_n", "of_weights"]
-
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 
 
 def bayes_at_n(counts: Counts, k: int | Iterable[int]) -> xr.DataArray:

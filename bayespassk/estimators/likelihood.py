@@ -6,13 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special as sp
 
+from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.special import NUMPY, log_binomial
 
 __all__ = ["Box", "MaximumLikelihood", "fisher_information", "maximise"]
 
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 
 MOST_STEPS = 200
 MOST_HALVINGS = 40

@@ -5,19 +5,17 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
 from bayespassk.estimators.curve import Curve, chen_curve, log_spaced
 from bayespassk.estimators.weighted import estimate, require_attempts, require_fixed
-from bayespassk.forecasting import check_k
+from bayespassk.options import check_k
 
 __all__ = ["Line", "fit_line", "log_log", "of_weights"]
 
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 
 POINTS = 100
 """How many k the line is fitted at."""

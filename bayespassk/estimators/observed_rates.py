@@ -4,16 +4,13 @@ from collections.abc import Iterable
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
 from bayespassk.estimators.weighted import estimate, mean, require_attempts, require_fixed
 
 __all__ = ["of_weights", "plug_in"]
-
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 
 
 def plug_in(counts: Counts, k: int | Iterable[int]) -> xr.DataArray:

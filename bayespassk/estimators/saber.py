@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import special as sp
 
+from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
 from bayespassk.errors import CountsError, OptionError
@@ -20,7 +21,7 @@ from bayespassk.estimators.weighted import (
     require_fixed,
     systems_of,
 )
-from bayespassk.forecasting import check_interval, check_k
+from bayespassk.options import check_interval, check_k
 from bayespassk.special import NUMPY
 
 __all__ = [
@@ -33,8 +34,6 @@ __all__ = [
     "saber_plugin",
 ]
 
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 
 BOX = Box((1e-10, 1e-10), (100.0, 1e10), (0.5, 2.0))
 """SABER has no bounds, and stops anywhere where the likelihood has no maximum; here it is at these.

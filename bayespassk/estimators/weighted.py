@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
 from bayespassk.errors import CountsError, OptionError
-from bayespassk.forecasting import check_k
+from bayespassk.options import check_k
 
 __all__ = [
     "estimate",
@@ -27,8 +27,6 @@ __all__ = [
     "systems_of",
 ]
 
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 type OfWeights = Callable[[Cells, Floats, Ints], Floats]
 """From cells of one system, weights, dims (replicate, cell), and k to dims (replicate, k)."""
 

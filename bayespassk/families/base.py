@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special as sp
 
+from bayespassk.arrays import Floats
 from bayespassk.cells import Cells
 from bayespassk.errors import OptionError
 from bayespassk.special import NUMPY, Special
@@ -30,7 +31,6 @@ __all__ = [
     "per_pair",
 ]
 
-type Floats = NDArray[np.float64]
 
 type Parameters = Mapping[str, Any]
 """Parameters by name; the values are arrays (or graphs) that broadcast against each other."""

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special as sp
 
+from bayespassk.arrays import Floats
 from bayespassk.cells import Cells
-from bayespassk.families.base import Declare, Family, Floats, Parameters, Prior, per_pair
+from bayespassk.families.base import Declare, Family, Parameters, Prior, per_pair
 from bayespassk.special import NUMPY, Special
 
 __all__ = ["Beta"]

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special as sp
 
+from bayespassk.arrays import Floats
 from bayespassk.errors import OptionError
-from bayespassk.families.base import ByCell, Declare, Family, Floats, Parameters, Prior
+from bayespassk.families.base import ByCell, Declare, Family, Parameters, Prior
 from bayespassk.families.mixture import log_moment_of_problems
 from bayespassk.special import NUMPY, Special
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special as sp
 
-from bayespassk.families.base import Floats, Parameters, Prior
+from bayespassk.arrays import Floats
+from bayespassk.families.base import Parameters, Prior
 from bayespassk.families.quadrature import (
     MOST_PAIRS,
     TINY,

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from bayespassk.families.base import Declare, Floats, Parameters, Prior
+from bayespassk.arrays import Floats
+from bayespassk.families.base import Declare, Parameters, Prior
 from bayespassk.families.quadrature import Smooth
 from bayespassk.special import NUMPY, Special
 

@@ -19,14 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special as sp
 
-from bayespassk.families.base import (
-    ByCell,
-    Family,
-    Floats,
-    Parameters,
-    distinct_draws,
-    draw_prior,
-)
+from bayespassk.arrays import CHUNK, Floats
+from bayespassk.families.base import ByCell, Family, Parameters, distinct_draws, draw_prior
 from bayespassk.special import NUMPY, Special
 
 __all__ = [
@@ -63,9 +57,6 @@ REPRESENTATIVES = 10
 
 MOST_PAIRS = 200
 """Pairs (a, b) for which panels are chosen, if there are more."""
-
-CHUNK = 4_000_000
-"""Numbers held at a time."""
 
 TINY = np.float64(1e-300)
 """Added before a logarithm: keeps gradients finite where prior and counts exclude each other."""

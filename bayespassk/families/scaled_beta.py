@@ -8,7 +8,8 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayespassk.families.base import Declare, Floats, Parameters, Prior
+from bayespassk.arrays import Floats
+from bayespassk.families.base import Declare, Parameters, Prior
 from bayespassk.families.quadrature import (
     LogKernel,
     Piece,

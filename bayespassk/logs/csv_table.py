@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from bayespassk.counts import COLUMNS, Counts, Provenance
 from bayespassk.errors import CountsError, OptionError
 from bayespassk.logs.attempts import Outcome, Tally
-from bayespassk.logs.files import hashed, opened
+from bayespassk.logs.files import ROWS, hashed, opened
 from bayespassk.logs.peeking import Peek
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_attempts", "counts_in", "is_long", "is_one", "read", "read_csv", "renaming"]
 
-CHUNK = 250_000
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "None"]
 NAMES = ("benchmark", "system", "problem")
 OURS = (*COLUMNS, "attempt", "success")
@@ -97,7 +96,7 @@ def read(
     with (
         opened(path) as file,
         _parsing(path),
-        _table(file, dtype=str, chunksize=CHUNK, na_values=missing) as frames,
+        _table(file, dtype=str, chunksize=ROWS, na_values=missing) as frames,
     ):
         for frame in frames:
             add_attempts(tally, frame.rename(columns=columns), outcome)

@@ -9,7 +9,7 @@ from bayespassk.errors import CountsError
 
 __all__ = ["Document", "decoded"]
 
-CHUNK = 2**16
+AT_A_TIME = 2**16
 LONGEST_VALUE = 2**27
 """Characters of a single value that are read whole, such as all that is known of an attempt."""
 
@@ -181,7 +181,7 @@ class Document:
         self._line += self._text.count("\n", 0, self._at)
         self._passed += self._at
         self._text, self._at = self._text[self._at :], 0
-        chunk = self._stream.read(max(CHUNK, len(self._text)))
+        chunk = self._stream.read(max(AT_A_TIME, len(self._text)))
         self._text += chunk
         self._ended = not chunk
         return not self._ended

@@ -20,7 +20,21 @@ if sys.version_info >= (3, 14):
 else:  # the same module, which knows the compression of newer logs
     from backports.zstd import ZstdError, zipfile
 
-__all__ = ["guarded", "hashed", "lines", "opened", "opened_document", "records", "zipfile"]
+__all__ = [
+    "ROWS",
+    "columns_of",
+    "guarded",
+    "hashed",
+    "lines",
+    "opened",
+    "opened_document",
+    "opened_parquet",
+    "records",
+    "zipfile",
+]
+
+ROWS = 250_000
+"""Rows of a table held at a time."""
 
 LONGEST_LINE = 2**28
 """Bytes of a line that are read; a line of a log is far shorter."""
@@ -106,3 +120,29 @@ def records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 f"{path}: line {number:,}: each line must be a JSON object; this is {line[:40]!r}"
             )
         yield number, record
+
+
+def columns_of(path: Path) -> tuple[str, ...]:
+    """Return the names of the columns of a Parquet file."""
+    with opened_parquet(path) as file:
+        return tuple(file.schema_arrow.names)
+
+
+@contextmanager
+def opened_parquet(path: Path) -> Iterator[Any]:
+    """Open a Parquet file, or raise an error if it is damaged or pyarrow is not there."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise InputError(
+            f"{path}: Parquet files need pyarrow, which is not installed: "
+            'pip install "bayespassk[parquet]"'
+        ) from None
+    try:
+        with guarded(path), pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, NotImplementedError) as error:
+        raise CountsError(
+            f"{path}: the Parquet file is damaged or cut short: {str(error).splitlines()[0][:200]}"
+        ) from None

@@ -6,8 +6,7 @@ from typing import Any
 
 from bayespassk.errors import CountsError, OptionError
 from bayespassk.logs.attempts import Outcome, Tally
-from bayespassk.logs.files import opened, records
-from bayespassk.logs.parquet_table import opened_parquet
+from bayespassk.logs.files import opened, opened_parquet, records
 from bayespassk.logs.peeking import Peek
 
 __all__ = ["is_one", "read"]

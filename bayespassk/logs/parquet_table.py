@@ -1,31 +1,21 @@
 """Parquet: one row per problem with its counts, or one row per attempt. Needs pyarrow."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bayespassk.counts import Counts
-from bayespassk.errors import CountsError, InputError
 from bayespassk.logs.attempts import Outcome, Tally
 from bayespassk.logs.csv_table import OURS, add_attempts, counts_in, is_long, renaming
-from bayespassk.logs.files import guarded
+from bayespassk.logs.files import ROWS, opened_parquet
 from bayespassk.logs.peeking import Peek
 
-__all__ = ["CHUNK", "columns_of", "is_one", "opened_parquet", "read"]
-
-CHUNK = 250_000
+__all__ = ["is_one", "read"]
 
 
 def is_one(seen: Peek) -> bool:
     """Return whether a file is a Parquet table of counts or attempts."""
     return seen.kind == "parquet" and "is_corrects" not in seen.names
-
-
-def columns_of(path: Path) -> tuple[str, ...]:
-    """Return the names of the columns of a Parquet file."""
-    with opened_parquet(path) as file:
-        return tuple(file.schema_arrow.names)
 
 
 def read(
@@ -48,7 +38,7 @@ def read(
         long = is_long(header, columns, covariates)
         wanted = [name for name in header if columns.get(name, name) in (*OURS, *covariates)]
         start, frames = 0, []
-        for batch in file.iter_batches(CHUNK, columns=wanted):
+        for batch in file.iter_batches(ROWS, columns=wanted):
             frame = batch.to_pandas().rename(columns=columns)
             frame.index = pd.RangeIndex(start, start + len(frame))
             start += len(frame)
@@ -60,23 +50,3 @@ def read(
             return None
         whole = pd.concat(frames) if frames else pd.DataFrame(columns=[*OURS, *covariates])
     return counts_in(whole, tally, covariates)
-
-
-@contextmanager
-def opened_parquet(path: Path) -> Iterator[Any]:
-    """Open a Parquet file, or raise an error if it is damaged or pyarrow is not there."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise InputError(
-            f"{path}: Parquet files need pyarrow, which is not installed: "
-            'pip install "bayespassk[parquet]"'
-        ) from None
-    try:
-        with guarded(path), pq.ParquetFile(path) as file:
-            yield file
-    except (pa.ArrowException, NotImplementedError) as error:
-        raise CountsError(
-            f"{path}: the Parquet file is damaged or cut short: {str(error).splitlines()[0][:200]}"
-        ) from None

@@ -11,7 +11,7 @@ from typing import Any
 
 from bayespassk.errors import CountsError
 from bayespassk.logs.documents import Document
-from bayespassk.logs.files import guarded, lines, opened, zipfile
+from bayespassk.logs.files import columns_of, guarded, lines, opened, zipfile
 
 __all__ = ["Peek", "peek"]
 
@@ -73,8 +73,6 @@ def peek(path: Path) -> Peek:
         with guarded(path), zipfile.ZipFile(path) as archive:
             return Peek(path=path, kind="zip", names=tuple(archive.namelist()))
     if start.startswith(b"PAR1"):
-        from bayespassk.logs.parquet_table import columns_of
-
         return Peek(path=path, kind="parquet", names=columns_of(path))
     if start.startswith(b"\x93NUMPY"):
         return Peek(path=path, kind="npy")

@@ -18,8 +18,9 @@ from bayespassk.counts import Counts
 from bayespassk.errors import ConvergenceWarning, ForecastWarning, LooWarning, OptionError
 from bayespassk.estimators import chen
 from bayespassk.families import Verified
-from bayespassk.forecasting import Target, check_target, forecast, summarize, tail_exponent
+from bayespassk.forecasting import forecast, summarize, tail_exponent
 from bayespassk.influence import most_attempts
+from bayespassk.options import Target, check_target
 from bayespassk.posterior import counts_of, family_of, outer_coords
 from bayespassk.reporting.judging import verdict
 from bayespassk.texts import families_verdict, provenance

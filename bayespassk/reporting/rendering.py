@@ -8,6 +8,7 @@ from typing import Any
 
 from bayespassk.counts import visible
 from bayespassk.errors import InputError
+from bayespassk.files import write
 from bayespassk.reporting.collecting import Findings
 from bayespassk.reporting.document import (
     Items,
@@ -19,7 +20,7 @@ from bayespassk.reporting.document import (
     sections,
 )
 from bayespassk.reporting.figures import Figure, figures
-from bayespassk.texts import as_csv, escaped, write
+from bayespassk.texts import as_csv, escaped
 
 __all__ = ["as_report_csv", "as_report_json", "write_html", "write_latex", "write_markdown"]
 

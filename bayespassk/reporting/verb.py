@@ -9,7 +9,8 @@ import xarray as xr
 
 from bayespassk.comparing import Fits, named_fits
 from bayespassk.errors import OptionError
-from bayespassk.forecasting import Target, check_interval, check_k
+from bayespassk.files import write
+from bayespassk.options import Target, check_interval, check_k
 from bayespassk.reporting.collecting import Findings, check_targets, collect
 from bayespassk.reporting.rendering import (
     as_report_csv,
@@ -18,7 +19,6 @@ from bayespassk.reporting.rendering import (
     write_latex,
     write_markdown,
 )
-from bayespassk.texts import write
 
 __all__ = ["check_path", "report"]
 

@@ -469,8 +469,8 @@ def test_large_matrices_are_read_in_parts(monkeypatch):
 def test_tables_of_attempts_are_read_in_parts(tmp_path, monkeypatch):
     from bayespassk.logs import csv_table, parquet_table
 
-    monkeypatch.setattr(csv_table, "CHUNK", 3)
-    monkeypatch.setattr(parquet_table, "CHUNK", 3)
+    monkeypatch.setattr(csv_table, "ROWS", 3)
+    monkeypatch.setattr(parquet_table, "ROWS", 3)
     for name in ("csv-long.csv", "parquet-long.parquet"):
         assert of(bp.read(write(tmp_path, name, made.logs()[name]))) == made.COUNTS
     bad = made.long_table() + b"sys,a,9,maybe\nsys,a,1,1\n"

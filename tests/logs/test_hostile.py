@@ -145,13 +145,13 @@ values = st.recursive(
 @example(1234567, 2, None, True)
 def test_a_document_is_read_as_it_is_whatever_its_parts(value, chunk, indent, ascii_only):
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
-    before, documents.CHUNK = documents.CHUNK, chunk
+    before, documents.AT_A_TIME = documents.AT_A_TIME, chunk
     try:
         assert whole(text) == value
         with pytest.raises(bp.CountsError, match="more follows its end"):
             whole(text + " 1")
     finally:
-        documents.CHUNK = before
+        documents.AT_A_TIME = before
 
 
 def whole(text):
@@ -173,7 +173,7 @@ def parts_of(document):
 @settings(deadline=None)
 @given(st.text(alphabet='{}[]",:01.eE+-truefalsn \n\\u', max_size=30), st.integers(1, 9))
 def test_what_is_not_json_is_refused_as_python_does(text, chunk):
-    before, documents.CHUNK = documents.CHUNK, chunk
+    before, documents.AT_A_TIME = documents.AT_A_TIME, chunk
     try:
         expected = json.loads(text, object_pairs_hook=documents._unique)
     except ValueError:
@@ -182,7 +182,7 @@ def test_what_is_not_json_is_refused_as_python_does(text, chunk):
     else:
         assert repr(whole(text)) == repr(expected)  # NaN is not equal to itself
     finally:
-        documents.CHUNK = before
+        documents.AT_A_TIME = before
 
 
 # Zips ------------------------------------------------------------------------------------------

@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bayespassk import texts
+from bayespassk.arrays import Ints
+from bayespassk.backtesting.methods import Forecast, Method, Own, Task, forecasts, methods_of
+from bayespassk.backtesting.text import write_scores
 from bayespassk.counts import Counts
 from bayespassk.errors import ConvergenceWarning, OptionError
 from bayespassk.estimators import chen
 from bayespassk.families import Family
-from bayespassk.forecasting import check_k
 from bayespassk.journal import Journal
-from bayespassk.methods import Forecast, Method, Own, Task, forecasts, methods_of
-from bayespassk.posterior import system_seed
+from bayespassk.options import check_k, system_seed
+from bayespassk.process import progress as bar
 from bayespassk.scoring import scores_of
 from bayespassk.simulating import thin
-from bayespassk.workers import Lost, check_cores, importable, in_processes, in_turn, progress_of
+from bayespassk.workers import Lost, check_cores, importable, in_processes, in_turn
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["backtest"]
 
-type Ints = NDArray[np.int64]
 type Methods = str | Family | Iterable[str | Family] | Mapping[str, str | Family | Own] | None
 type Row = dict[str, Any]
 
@@ -177,7 +177,7 @@ def backtest(
     _run(plan, plan.missing(done), cores, _keeper(plan, done, journal), progress)
     scores = _table(plan, done)
     if output is not None:
-        texts.write_backtest(Path(output), scores, format)
+        write_scores(Path(output), scores, format)
     _warn_if_not_converged(scores)
     return scores
 
@@ -440,7 +440,7 @@ def _run(
         in_processes(_piece, plan, tasks, cores) if cores > 1 else in_turn(_piece, plan, tasks)
     )
     with (
-        progress_of(progress and bool(pieces), "Backtest", len(pieces)) as advance,
+        bar(progress and bool(pieces), "Backtest", len(pieces)) as advance,
         closing(finished),  # so that its processes end with it
     ):
         for number, (piece, rows) in enumerate(finished, 1):

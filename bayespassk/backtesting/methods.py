@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from scipy import special as sp
 
 from bayespassk import estimators
+from bayespassk.arrays import Floats, Ints
 from bayespassk.counts import Counts
 from bayespassk.errors import (
     ConvergenceWarning,
@@ -33,8 +33,6 @@ from bayespassk.seen import Seen
 
 __all__ = ["Forecast", "Method", "Own", "Task", "default_method", "forecasts", "methods_of"]
 
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
 type Own = Callable[[Counts, list[int], int], xr.DataArray]
 """A method of the user's: takes counts, k and a seed."""
 

@@ -1,0 +1,50 @@
+"""What verbs are asked with: k, target, interval and seed, checked before anything is computed."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+import numpy as np
+
+from bayespassk.arrays import Ints
+from bayespassk.errors import OptionError
+
+__all__ = ["MOST_K", "Target", "check_interval", "check_k", "check_target", "system_seed"]
+
+type Target = Literal["benchmark", "population", "realised"]
+
+MOST_K = 10**12
+
+
+def check_k(k: float | Iterable[float]) -> Ints:
+    """Return the values of k as an array, or raise an error about the first bad one."""
+    given = list(k) if isinstance(k, Iterable) else [k]
+    if not given:
+        raise OptionError("k must hold at least one number of attempts; got none")
+    for value in given:
+        whole = isinstance(value, int | float | np.number) and float(value).is_integer()
+        if not whole or isinstance(value, bool) or not 1 <= value <= MOST_K:
+            raise OptionError(f"k must be a whole number from 1 to 1e12; got {value!r}")
+    if len(set(given)) < len(given):
+        raise OptionError(f"k must not repeat a value; got {given!r}")
+    return np.array([int(value) for value in given], dtype=np.int64)
+
+
+def check_target(target: str) -> None:
+    """Raise an error unless `target` is one of the three."""
+    if target not in get_args(Target.__value__):
+        raise OptionError(f"target must be 'benchmark', 'population' or 'realised'; got {target!r}")
+
+
+def check_interval(prob: float, kind: str) -> None:
+    """Raise an error unless `prob` and `kind` describe a credible interval."""
+    if not 0 < prob < 1:
+        raise OptionError(f"prob must lie between 0 and 1, for instance 0.95; got {prob!r}")
+    if kind not in ("eti", "hdi"):
+        raise OptionError(f"kind must be 'eti' or 'hdi'; got {kind!r}")
+
+
+def system_seed(seed: int, system: str) -> int:
+    """Return a seed for one system that does not depend on which others are there."""
+    name = int.from_bytes(hashlib.sha256(system.encode()).digest()[:8])
+    return int(np.random.SeedSequence([seed, name]).generate_state(1)[0])
