@@ -1,22 +1,34 @@
 from . import estimators as estimators
 from .allocating import allocate as allocate
-from .auditing import audited_rates as audited_rates, paired_rates as paired_rates
-from .backtesting import backtest as backtest
-from .calibrating import calibrate as calibrate, summarize_calibration as summarize_calibration
-from .checking import (
-    check as check,
-    loo_pit as loo_pit,
-    prior_predictive as prior_predictive,
-    sensitivity as sensitivity,
-    summarize_check as summarize_check,
-)
-from .comparing import average as average, compare as compare, disagreement as disagreement
-from .contrasting import (
+from .asking.budgets import budget_for as budget_for, summarize_budget as summarize_budget
+from .asking.coverage import coverage_at_cost as coverage_at_cost
+from .asking.crossings import (
     crossing_budget as crossing_budget,
-    difference as difference,
     summarize_crossing as summarize_crossing,
-    summarize_difference as summarize_difference,
 )
+from .asking.new_system import forecast_new_system as forecast_new_system
+from .asking.pairs import difference as difference, summarize_difference as summarize_difference
+from .asking.pass_at_k import (
+    forecast as forecast,
+    pass_hat_k as pass_hat_k,
+    tail_exponent as tail_exponent,
+)
+from .asking.ranks import rank_systems as rank_systems
+from .asking.shares import (
+    probability_impossible as probability_impossible,
+    share_above as share_above,
+)
+from .asking.summaries import summarize as summarize
+from .asking.truth import (
+    apparent_pass_at_k as apparent_pass_at_k,
+    best_resampling as best_resampling,
+    first_pass_ceiling as first_pass_ceiling,
+    first_pass_correct_at_k as first_pass_correct_at_k,
+    resampling_utility as resampling_utility,
+    true_pass_at_k as true_pass_at_k,
+)
+from .auditing import audited_rates as audited_rates, paired_rates as paired_rates
+from .backtesting.verb import backtest as backtest
 from .counts import Counts as Counts
 from .designing import design as design
 from .errors import (
@@ -46,21 +58,15 @@ from .families import (
     family_from_name as family_from_name,
 )
 from .fitting import build_model as build_model, fit as fit
-from .forecasting import (
-    forecast as forecast,
-    forecast_new_system as forecast_new_system,
-    summarize as summarize,
-    tail_exponent as tail_exponent,
+from .judging.averaging import average as average, disagreement as disagreement
+from .judging.calibrating import (
+    calibrate as calibrate,
+    summarize_calibration as summarize_calibration,
 )
-from .functionals import (
-    budget_for as budget_for,
-    coverage_at_cost as coverage_at_cost,
-    pass_hat_k as pass_hat_k,
-    probability_impossible as probability_impossible,
-    rank_systems as rank_systems,
-    share_above as share_above,
-    summarize_budget as summarize_budget,
-)
+from .judging.comparing import compare as compare
+from .judging.loo_pit import loo_pit as loo_pit
+from .judging.prior import prior_predictive as prior_predictive, sensitivity as sensitivity
+from .judging.replicating import check as check, summarize_check as summarize_check
 from .logs import load_example as load_example, read as read, read_csv as read_csv
 from .many import fit_many as fit_many
 from .planning import Plan as Plan
@@ -74,24 +80,12 @@ from .plot import (
     plot_forecast as plot_forecast,
     plot_loo_pit as plot_loo_pit,
 )
-from .posterior import (
-    Diagnostics as Diagnostics,
-    diagnostics as diagnostics,
-    family_of as family_of,
-    load as load,
-    log_likelihood as log_likelihood,
-    save as save,
-)
+from .posterior.diagnostics import Diagnostics as Diagnostics, diagnostics as diagnostics
+from .posterior.fitted import family_of as family_of
+from .posterior.likelihood import log_likelihood as log_likelihood
+from .posterior.saving import load as load, save as save
 from .reporting import report as report
 from .scoring import summarize_backtest as summarize_backtest
 from .simulating import simulate as simulate, thin as thin
-from .verifying import (
-    apparent_pass_at_k as apparent_pass_at_k,
-    best_resampling as best_resampling,
-    first_pass_ceiling as first_pass_ceiling,
-    first_pass_correct_at_k as first_pass_correct_at_k,
-    resampling_utility as resampling_utility,
-    true_pass_at_k as true_pass_at_k,
-)
 
 __version__: str

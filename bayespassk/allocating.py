@@ -9,11 +9,11 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from bayespassk.arrays import Floats, Ints
+from bayespassk.asking.question import Kind
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
-from bayespassk.forecasting import log_fail_of_new
 from bayespassk.options import Target, check_k, check_target
-from bayespassk.posterior import Part, counts_of, family_of, hierarchy_of, outer_coords, parts_of
+from bayespassk.posterior.fitted import Fitted, Part, opened
 from bayespassk.preposterior import (
     Cloud,
     Lessons,
@@ -149,11 +149,12 @@ def allocate(
     (whole,) = check_k(k)
     check_target(target)
     check_strategy(strategy)
-    counts = counts_of(fit)
-    task = _Task.of(fit, counts, budget, horizon, costs, limit, new_problems, new_problem_cost)
-    seed = int(fit.attrs["random_seed"]) if random_seed is None else random_seed
+    fitted = opened(fit)
+    counts = fitted.counts
+    task = _Task.of(fitted, counts, budget, horizon, costs, limit, new_problems, new_problem_cost)
+    seed = fitted.seed if random_seed is None else random_seed
     systems = [
-        _System.of(fit, i, int(whole), target, task, np.random.default_rng([seed, 7, i]))
+        _System.of(fitted, i, int(whole), target, task, np.random.default_rng([seed, 7, i]))
         for i in range(len(counts.systems))
     ]
     rng = np.random.default_rng([seed, 8])
@@ -167,7 +168,7 @@ def allocate(
         path = [(task.budget, expected)]
     spent = float(attempts @ task.costs + new[:, 1].sum() * task.mean_cost)
     spent += float(new[:, 0].sum() * task.new_cost)
-    of = outer_coords(fit)["benchmark"].values.astype(object)
+    of = np.array(fitted.benchmarks, dtype=object)
     labels = np.array(counts.systems, dtype=object)
     scale = np.array([one.now / one.start for one in systems])
     return xr.Dataset(
@@ -198,7 +199,7 @@ def allocate(
             "spent": spent,
             "allocation_seed": seed,
         }
-        | {name: fit.attrs[name] for name in ("family", "input_sha256", "bayespassk_version")},
+        | fitted.origin,
     )
 
 
@@ -233,7 +234,7 @@ class _Task:
     @classmethod
     def of(
         cls,
-        fit: xr.DataTree,
+        fitted: Fitted,
         counts: Counts,
         budget: float,
         horizon: float | None,
@@ -258,7 +259,7 @@ class _Task:
             raise OptionError(f"new_problems must be 0 or more; got {new_problems!r}")
         if not 0 <= new_problem_cost < math.inf:
             raise OptionError(f"new_problem_cost must be 0 or more; got {new_problem_cost!r}")
-        if hierarchy_of(fit).problem_columns:
+        if fitted.hierarchy.problem_columns:
             if new_problems:
                 raise OptionError(
                     "new_problems needs a fit without covariates that differ between problems, as "
@@ -340,23 +341,23 @@ class _System:
     @classmethod
     def of(
         cls,
-        fit: xr.DataTree,
+        fitted: Fitted,
         system: int,
         k: int,
         target: Target,
         task: _Task,
         rng: np.random.Generator,
     ) -> "_System":
-        parts = parts_of(fit, system)
+        parts = fitted.parts[system]
         rows = np.concatenate([part.rows for part in parts])
         where = np.concatenate([np.full(len(part.rows), i) for i, part in enumerate(parts)])
         cell = np.concatenate([part.cells.inverse for part in parts])
         kind = np.stack([where, cell, task.costs[rows], task.limit[rows]], 1)
         groups, group = np.unique(kind, axis=0, return_inverse=True)
-        family = family_of(fit)
-        free = free_parameters(fit, system)
+        family = fitted.family
+        free = free_parameters(fitted, system)
         z, _ = standardised(free)
-        order = log_fail_of_new(fit, system, np.array([k]))[..., 0].ravel()
+        order = Kind.of(fitted, system).log_fail(np.array([k]))[..., 0].ravel()
         points = max(POINTS, 6 * z.shape[1])
         middle = ((np.arange(points) + 0.5) / points * len(z)).astype(np.int64)
         chosen = np.argsort(order, kind="stable")[middle]

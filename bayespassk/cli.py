@@ -214,7 +214,8 @@ def cli() -> None:
 @_seed
 def fit_command(counts: str, output: str, **options: Any) -> None:
     """Fit a family to LOG and save the posterior."""
-    from bayespassk.posterior import diagnostics, save
+    from bayespassk.posterior.diagnostics import diagnostics
+    from bayespassk.posterior.saving import save
 
     _check_folder(output)
     fit = _fit_counts(counts, **options)
@@ -262,7 +263,7 @@ def forecast_command(
     --false-positive-rate.
     """
     from bayespassk import texts
-    from bayespassk.forecasting import summarize
+    from bayespassk.asking.summaries import summarize
     from bayespassk.options import check_interval, check_target
 
     check_target(target)
@@ -270,7 +271,8 @@ def forecast_command(
     if output is not None:
         _check_folder(output)
     if _is_netcdf(source):
-        from bayespassk.posterior import diagnostics, load
+        from bayespassk.posterior.diagnostics import diagnostics
+        from bayespassk.posterior.saving import load
 
         _refuse_fitting_options(context)
         fit = load(source)
@@ -324,7 +326,7 @@ def budget_command(
     From a saved fit, or from LOG, which is fitted first.
     """
     from bayespassk import texts
-    from bayespassk.functionals import budget_for, check_pass_at_k, summarize_budget
+    from bayespassk.asking.budgets import budget_for, check_pass_at_k, summarize_budget
     from bayespassk.options import check_interval, check_target
 
     check_pass_at_k(pass_at_k)
@@ -333,7 +335,8 @@ def budget_command(
     if output is not None:
         _check_folder(output)
     if _is_netcdf(source):
-        from bayespassk.posterior import diagnostics, load
+        from bayespassk.posterior.diagnostics import diagnostics
+        from bayespassk.posterior.saving import load
 
         _refuse_fitting_options(context)
         fit = load(source)
@@ -371,13 +374,14 @@ def check_command(
 ) -> None:
     """Compare the data with data replicated from a saved fit, or from a fit to LOG."""
     from bayespassk import texts
-    from bayespassk.checking import check, summarize_check
+    from bayespassk.judging.replicating import check, summarize_check
 
     for path in (output, figure):
         if path is not None:
             _check_folder(path)
     if _is_netcdf(source):
-        from bayespassk.posterior import diagnostics, load
+        from bayespassk.posterior.diagnostics import diagnostics
+        from bayespassk.posterior.saving import load
 
         _refuse_fitting_options(context)
         fit = load(source)
@@ -417,7 +421,7 @@ def compare_command(
 ) -> None:
     """Compare families by how well they foretell problems of LOG left out."""
     from bayespassk import texts
-    from bayespassk.comparing import compare
+    from bayespassk.judging.comparing import compare
 
     if output is not None:
         _check_folder(output)
@@ -477,7 +481,8 @@ def compare_systems_command(
     if output is not None:
         _check_folder(output)
     if _is_netcdf(source):
-        from bayespassk.posterior import diagnostics, load
+        from bayespassk.posterior.diagnostics import diagnostics
+        from bayespassk.posterior.saving import load
 
         _refuse_fitting_options(context)
         fit = load(source)
@@ -737,9 +742,9 @@ def plan_command(
     of them to LOG. Where the evaluation stands is said on standard error.
     """
     from bayespassk import texts
-    from bayespassk.covariates import required
     from bayespassk.families import family_from_name
     from bayespassk.planning import Plan
+    from bayespassk.posterior.covariates import required
 
     if ask is None and budget is None:
         raise OptionError("--ask or --budget must be given, or there is nothing to allot")
@@ -816,7 +821,7 @@ def design_command(
     if source is None:
         known = family_from_name(family)
     elif _is_netcdf(source):
-        from bayespassk.posterior import load
+        from bayespassk.posterior.saving import load
 
         _refuse_fitting_options(context)
         known = load(source)
@@ -869,9 +874,10 @@ def families_command() -> None:
 def demo_command(seed: int | None) -> None:
     """Forecast a real log from 50 of its 10,000 attempts a problem, and show the truth."""
     from bayespassk import texts
+    from bayespassk.asking.pass_at_k import forecast
+    from bayespassk.asking.summaries import summarize
     from bayespassk.estimators import chen
     from bayespassk.fitting import fit
-    from bayespassk.forecasting import forecast, summarize
     from bayespassk.logs import load_example
     from bayespassk.simulating import thin
 
@@ -945,8 +951,8 @@ def _fit_each(
     false_positive_rate: float | None = None,
     **options: Any,
 ) -> "dict[str, xr.DataTree]":
-    from bayespassk.covariates import required
     from bayespassk.fitting import fit
+    from bayespassk.posterior.covariates import required
 
     families = _families(names, true_positive_rate, false_positive_rate)
     if len(set(families)) < len(families):
@@ -959,7 +965,8 @@ def _fit_each(
 
 def _load_each(paths: tuple[str, ...]) -> "dict[str, xr.DataTree]":
     """Return saved fits by the names of their families, or of their files if these are equal."""
-    from bayespassk.posterior import family_of, load
+    from bayespassk.posterior.fitted import family_of
+    from bayespassk.posterior.saving import load
 
     fits = [load(path) for path in paths]
     names = [family_of(fit).full_name for fit in fits]
@@ -1021,8 +1028,8 @@ def _forecast(
 ) -> "tuple[xr.DataArray, dict[str, Any]]":
     """Return the forecast of a fit, or the average of several, and where it came from."""
     from bayespassk import texts
-    from bayespassk.comparing import average
-    from bayespassk.forecasting import forecast
+    from bayespassk.asking.pass_at_k import forecast
+    from bayespassk.judging.averaging import average
 
     if len(fits) > 1:
         draws = average(fits, k, target, weights=weights, random_seed=seed)
@@ -1052,7 +1059,7 @@ def _check_verdicts(family: str, target: str) -> None:
 def _of_verdicts(fits: "dict[str, xr.DataTree]") -> bool:
     """Return whether there is one fit, whose family tells verdicts from the truth."""
     from bayespassk.families import Verified
-    from bayespassk.posterior import family_of
+    from bayespassk.posterior.fitted import family_of
 
     return len(fits) == 1 and isinstance(family_of(*fits.values()), Verified)
 
@@ -1063,8 +1070,9 @@ def _forecast_truth(
     """Return a table of the apparent and the true pass@k, and where it came from."""
     import pandas as pd
 
-    from bayespassk import texts, verifying
-    from bayespassk.forecasting import summarize
+    from bayespassk import texts
+    from bayespassk.asking import truth as verifying
+    from bayespassk.asking.summaries import summarize
 
     draws = {
         "apparent": verifying.apparent_pass_at_k(fit, k, target, random_seed=seed),
@@ -1089,11 +1097,10 @@ def _pairs(fit: "xr.DataTree") -> list[tuple[str, str]]:
     """Return all pairs of systems that are on the same benchmark."""
     from itertools import combinations
 
-    from bayespassk.posterior import outer_coords
+    from bayespassk.posterior.fitted import opened
 
-    coords = outer_coords(fit)
-    systems = [str(name) for name in coords["system"].values]
-    benchmarks = [str(name) for name in coords["benchmark"].values]
+    fitted = opened(fit)
+    systems, benchmarks = fitted.systems, fitted.benchmarks
     places = combinations(range(len(systems)), 2)
     pairs = [(systems[i], systems[j]) for i, j in places if benchmarks[i] == benchmarks[j]]
     if not pairs:
@@ -1114,10 +1121,11 @@ def _contrast(
     seed: int | None,
 ) -> "tuple[xr.DataArray, pd.DataFrame, pd.DataFrame]":
     """Return the difference of two systems, its table, and that of their crossing budget."""
-    from bayespassk import contrasting
+    from bayespassk.asking import pairs as contrasting
+    from bayespassk.asking.crossings import crossing_budget, summarize_crossing
 
     draws = contrasting.difference(fit, a, b, k, target, random_seed=seed)
-    crossing = contrasting.crossing_budget(
+    crossing = crossing_budget(
         fit,
         a,
         b,
@@ -1128,7 +1136,7 @@ def _contrast(
     return (
         draws,
         contrasting.summarize_difference(draws, prob),
-        contrasting.summarize_crossing(crossing, prob),
+        summarize_crossing(crossing, prob),
     )
 
 

@@ -13,8 +13,8 @@ from bayespassk.arrays import Floats
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
 from bayespassk.families.base import declared, draw_prior
-from bayespassk.options import check_interval, check_k
-from bayespassk.posterior import family_of, free_names
+from bayespassk.options import check_interval, check_k, check_target
+from bayespassk.posterior.fitted import opened
 from bayespassk.preposterior import Cloud, lessons_of, variance_after
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ def design(
 
     ks = check_k(k)
     sizes = {"problems": _whole(problems, "problems"), "attempts": _whole(attempts, "attempts")}
-    if target not in ("benchmark", "population"):
-        raise OptionError(f"target must be 'benchmark' or 'population'; got {target!r}")
+    check_target(target, "a design, which is no matter of one run")
     check_interval(prob, "eti")
     if not truths >= 1:
         raise OptionError(f"truths must be 1 or more; got {truths!r}")
@@ -154,20 +153,11 @@ def _truths(
         if system is not None:
             raise OptionError(f"system needs a pilot; got {system!r} and a family")
         return source, np.stack(list(_free(source, draw_prior(source, rng, (truths,)))), 1)
-    family = family_of(source)
-    posterior = source["posterior"].dataset
-    systems = [str(name) for name in posterior["system"].values]
-    if (system is None and len(systems) > 1) or (system is not None and system not in systems):
-        raise OptionError(
-            f"system must be one of those of the pilot, {', '.join(map(repr, systems))}; got "
-            f"{system!r}"
-        )
-    at = 0 if system is None else systems.index(system)
-    free = np.stack(
-        [posterior[name].isel(system=at).values.ravel() for name in free_names(family)], 1
-    )
+    pilot = opened(source)
+    at = pilot.position(system, of="those of the pilot")
+    free = np.stack([values.ravel() for values in pilot.free(at).values()], 1)
     middle = ((np.arange(truths) + 0.5) / truths * len(free)).astype(np.int64)
-    return family, free[rng.permutation(len(free))[middle]]
+    return pilot.family, free[rng.permutation(len(free))[middle]]
 
 
 def _free(family: Family, values: dict[str, Floats]) -> Iterable[Floats]:

@@ -21,18 +21,13 @@ from bayespassk.counts import Counts
 from bayespassk.errors import FitFileError, OptionError, PriorDrivenWarning, SamplingError
 from bayespassk.families import Family, default_family, family_from_spec
 from bayespassk.families.base import declared, log_prior
-from bayespassk.hierarchy import Hierarchy, Pooling
 from bayespassk.integrating import MOST_PARAMETERS, integrate
 from bayespassk.modelling import CENTRING, DATA, Setup, centring_of, model_of, quiet_import
 from bayespassk.options import system_seed
-from bayespassk.posterior import (
-    MAX_PARETO_K,
-    MAX_RHAT,
-    MIN_ESS,
-    Diagnostics,
-    as_tree,
-    cell_log_moments,
-)
+from bayespassk.posterior.diagnostics import MAX_PARETO_K, MAX_RHAT, MIN_ESS, Diagnostics
+from bayespassk.posterior.likelihood import cell_log_moments
+from bayespassk.posterior.pooling import Hierarchy, Pooling
+from bayespassk.posterior.tree import as_tree
 from bayespassk.process import progress as bar, threads
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from bayespassk.cells import Cells
 from bayespassk.errors import OptionError, SamplingError
 from bayespassk.families import Family
 from bayespassk.families.base import Prior, declared, log_prior
-from bayespassk.hierarchy import Hierarchy
 from bayespassk.options import system_seed
+from bayespassk.posterior.pooling import Hierarchy
 from bayespassk.special import NUMPY
 
 __all__ = ["MOST_PARAMETERS", "Integrated", "integrate"]

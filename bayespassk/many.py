@@ -20,17 +20,19 @@ import numpy as np
 import xarray as xr
 
 from bayespassk import texts
+from bayespassk.asking.pass_at_k import forecast
+from bayespassk.asking.summaries import summarize
 from bayespassk.counts import Counts, check_by
-from bayespassk.covariates import required
 from bayespassk.errors import ConvergenceWarning, InputError, OptionError, SamplingError
 from bayespassk.families import Family, default_family
 from bayespassk.files import write
 from bayespassk.fitting import fit
-from bayespassk.forecasting import forecast, summarize
 from bayespassk.journal import Journal
 from bayespassk.logs.reading import logs_in, read
 from bayespassk.options import Target, check_interval, check_k, check_target, system_seed
-from bayespassk.posterior import diagnostics, save
+from bayespassk.posterior.covariates import required
+from bayespassk.posterior.diagnostics import diagnostics
+from bayespassk.posterior.saving import save
 from bayespassk.process import progress as bar
 from bayespassk.workers import (
     Finished,

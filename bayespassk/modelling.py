@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from bayespassk.arrays import Floats
 from bayespassk.cells import Cells, distinct
 from bayespassk.counts import Counts
-from bayespassk.covariates import Design, design_of
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
 from bayespassk.families.base import Prior, declared, draw_prior, log_density_of, log_prior
-from bayespassk.hierarchy import Centring, Hierarchy, Pooling, draw_hierarchy, pooled
-from bayespassk.posterior import cell_log_moments
+from bayespassk.posterior.covariates import Design, design_of
+from bayespassk.posterior.likelihood import cell_log_moments
+from bayespassk.posterior.pooling import Centring, Hierarchy, Pooling, draw_hierarchy, pooled
 from bayespassk.special import graph
 
 if TYPE_CHECKING:

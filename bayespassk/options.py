@@ -1,15 +1,23 @@
 """What verbs are asked with: k, target, interval and seed, checked before anything is computed."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal, get_args
 
 import numpy as np
 
-from bayespassk.arrays import Ints
+from bayespassk.arrays import Floats, Ints
 from bayespassk.errors import OptionError
 
-__all__ = ["MOST_K", "Target", "check_interval", "check_k", "check_target", "system_seed"]
+__all__ = [
+    "MOST_K",
+    "Target",
+    "check_interval",
+    "check_k",
+    "check_target",
+    "check_values",
+    "system_seed",
+]
 
 type Target = Literal["benchmark", "population", "realised"]
 
@@ -30,10 +38,18 @@ def check_k(k: float | Iterable[float]) -> Ints:
     return np.array([int(value) for value in given], dtype=np.int64)
 
 
-def check_target(target: str) -> None:
-    """Raise an error unless `target` is one of the three."""
-    if target not in get_args(Target.__value__):
-        raise OptionError(f"target must be 'benchmark', 'population' or 'realised'; got {target!r}")
+def check_target(target: str, not_of_runs: str = "") -> None:
+    """Raise an error unless `target` is one that is known.
+
+    `not_of_runs` says what has no answer of a single run, if that is so.
+    """
+    known = [
+        name for name in get_args(Target.__value__) if not (not_of_runs and name == "realised")
+    ]
+    if target not in known:
+        *some, last = map(repr, known)
+        what = f" for {not_of_runs}" if not_of_runs else ""
+        raise OptionError(f"target must be {', '.join(some)} or {last}{what}; got {target!r}")
 
 
 def check_interval(prob: float, kind: str) -> None:
@@ -42,6 +58,22 @@ def check_interval(prob: float, kind: str) -> None:
         raise OptionError(f"prob must lie between 0 and 1, for instance 0.95; got {prob!r}")
     if kind not in ("eti", "hdi"):
         raise OptionError(f"kind must be 'eti' or 'hdi'; got {kind!r}")
+
+
+def check_values(
+    given: float | Iterable[float], name: str, rule: str, accept: Callable[[float], bool]
+) -> Floats:
+    """Return the values as an array, or raise an error about the first bad one."""
+    values = list(given) if isinstance(given, Iterable) else [given]
+    if not values:
+        raise OptionError(f"{name} must hold at least one value; got none")
+    for value in values:
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if not number or not accept(value):
+            raise OptionError(f"{name} must be {rule}; got {value!r}")
+    if len(set(values)) < len(values):
+        raise OptionError(f"{name} must not repeat a value; got {values!r}")
+    return np.array(values, dtype=float)
 
 
 def system_seed(seed: int, system: str) -> int:

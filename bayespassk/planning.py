@@ -11,15 +11,16 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from bayespassk.allocating import Strategy, allocate, check_strategy
+from bayespassk.asking.pass_at_k import forecast
+from bayespassk.asking.summaries import summarize
 from bayespassk.counts import COLUMNS, Counts
 from bayespassk.errors import CountsError, InputError, OptionError
 from bayespassk.families import Family
 from bayespassk.files import write
 from bayespassk.fitting import fit
-from bayespassk.forecasting import forecast, summarize
-from bayespassk.hierarchy import Pooling
 from bayespassk.logs import read_csv
 from bayespassk.options import Target, check_interval, check_k, check_target
+from bayespassk.posterior.pooling import Pooling
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,11 +13,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from bayespassk.contrasting import summarize_difference
+from bayespassk.asking.pairs import summarize_difference
+from bayespassk.asking.spread import spread_of_p
+from bayespassk.asking.summaries import summarize
 from bayespassk.counts import visible
 from bayespassk.errors import OptionError
-from bayespassk.forecasting import summarize
-from bayespassk.functionals import spread_of_p
 from bayespassk.options import check_interval
 from bayespassk.scoring import summarize_backtest
 
@@ -38,6 +38,7 @@ __all__ = [
     "plot_family",
     "plot_forecast",
     "plot_loo_pit",
+    "plot_spread",
     "short",
     "subplots",
 ]
@@ -160,8 +161,13 @@ def plot_family(
     probability that an attempt is accepted.
     """
     check_interval(prob, "eti")
-    found = spread_of_p(fit, system, prob)
+    return plot_spread(spread_of_p(fit, system, prob), ax)
+
+
+def plot_spread(found: xr.Dataset, ax: "Axes | None" = None) -> "Axes":
+    """Return the axes of :func:`plot_family`, of what :func:`spread_of_p` returned."""
     ax = _axes(ax)
+    prob = float(found.attrs["prob"])
     low, p = float(found["p"].values[0]), found["p"].values
     lower, middle, upper = (found["share_at_most"].sel(part=part).values for part in PARTS)
     problems = found["problems"].values

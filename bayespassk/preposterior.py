@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from bayespassk.arrays import CHUNK, Floats, Ints
 from bayespassk.families import Family
 from bayespassk.families.base import Parameters
-from bayespassk.posterior import family_of, free_names, hierarchy_of
+from bayespassk.posterior.fitted import Fitted
 from bayespassk.special import log_binomial
 
 __all__ = [
@@ -106,13 +105,12 @@ def variance_after(within: Any, slope: Floats, information: Floats) -> Floats:
     return np.asarray(within + (slope * spread[..., 0]).sum(-1))
 
 
-def free_parameters(fit: xr.DataTree, system: int) -> Floats:
+def free_parameters(fitted: Fitted, system: int) -> Floats:
     """Return what the success probabilities of a system depend on, dims (draw, axis)."""
-    posterior = fit["posterior"].dataset.isel(system=system)
-    names = free_names(family_of(fit))
-    columns = [posterior[name].values.ravel() for name in names]
-    if hierarchy_of(fit).problem_columns:
-        for name in names:
+    columns = [values.ravel() for values in fitted.free(system).values()]
+    if fitted.hierarchy.problem_columns:
+        posterior = fitted.posterior.isel(system=system)
+        for name in fitted.free(system):
             effects = posterior[f"problem_effect_{name}"].values
             columns.extend(effects.reshape(-1, effects.shape[-1]).T)
     return np.stack(columns, axis=-1)

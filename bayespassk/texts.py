@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from bayespassk.counts import visible
-from bayespassk.posterior import diagnostics, family_of
+from bayespassk.posterior.diagnostics import diagnostics_of
+from bayespassk.posterior.fitted import Fitted, opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,21 +46,22 @@ __all__ = [
 ]
 
 
-def provenance(fit: xr.DataTree, forecast: xr.DataArray | None = None) -> dict[str, Any]:
+def provenance(fit: xr.DataTree | Fitted, forecast: xr.DataArray | None = None) -> dict[str, Any]:
     """Return what a number must carry with it, as data that JSON can hold."""
-    found, family = diagnostics(fit), family_of(fit)
+    fitted = opened(fit)
+    found, attrs = diagnostics_of(fitted), fitted.tree.attrs
     meta = {
-        "version": fit.attrs["bayespassk_version"],
-        "family": family.full_name,
-        "family_spec": family.spec(),
-        "method": fit.attrs["method"],
-        "sampler": fit.attrs["sampler"],
-        "sampling": json.loads(fit.attrs["sampling"]),
-        "pooling": fit.attrs["pooling"],
-        "covariates": json.loads(fit.attrs["design"])["formula"] if "design" in fit.attrs else None,
-        "seed": int(fit.attrs["random_seed"]),
-        "input_sha256": fit.attrs["input_sha256"],
-        "log": json.loads(fit.attrs["log"]) if "log" in fit.attrs else None,
+        "version": attrs["bayespassk_version"],
+        "family": fitted.family.full_name,
+        "family_spec": fitted.family.spec(),
+        "method": attrs["method"],
+        "sampler": attrs["sampler"],
+        "sampling": json.loads(attrs["sampling"]),
+        "pooling": attrs["pooling"],
+        "covariates": fitted.formula,
+        "seed": fitted.seed,
+        "input_sha256": attrs["input_sha256"],
+        "log": json.loads(attrs["log"]) if "log" in attrs else None,
         "diagnostics": {
             "converged": found.converged,
             "message": found.message(),

@@ -21,7 +21,7 @@ from scipy import special as sp
 import bayespassk as bp
 from bayespassk.families.base import declared, log_prior
 from bayespassk.fitting import Setup
-from bayespassk.posterior import cell_log_moments
+from bayespassk.posterior.likelihood import cell_log_moments
 
 ATTEMPTS = 100
 FAMILIES = ("beta", "libby-novick", "kumaraswamy", "logit-normal", "scaled-beta")

@@ -7,7 +7,7 @@ from scipy import stats
 import bayespassk as bp
 from bayespassk.families import family_names
 from bayespassk.families.base import declared, draw_prior
-from bayespassk.posterior import parts_of
+from bayespassk.posterior.fitted import opened
 from bayespassk.preposterior import Cloud, free_parameters, lessons_of, standardised
 
 K = 1000
@@ -66,7 +66,7 @@ def nested(fit, more, k, outer=40, inner=600, seed=1):
     Outcomes are simulated from the posterior, and the draws weighted by their likelihood.
     """
     rng = np.random.default_rng(seed)
-    (part,) = parts_of(fit, 0)
+    (part,) = opened(fit).parts[0]
     family = bp.family_of(fit)
     flat = {name: value.ravel() for name, value in part.parameters.items()}
     size = len(next(iter(flat.values())))
@@ -135,8 +135,8 @@ def test_every_family_says_what_attempts_teach(name):
 
 def test_gains_are_not_concave(few_fit):
     """At a problem with little known of p, what one more attempt teaches grows at first."""
-    part = parts_of(few_fit, 0)[0]
-    z, _ = standardised(free_parameters(few_fit, 0))
+    part = opened(few_fit).parts[0][0]
+    z, _ = standardised(free_parameters(opened(few_fit), 0))
     cloud = Cloud({n: v.ravel()[::200] for n, v in part.parameters.items()}, z[::200])
     hard = np.array([0]), np.array([2000])
     sizes = np.array([0, 100, 2000])
@@ -265,7 +265,7 @@ def test_new_problems_narrow_the_population_as_expected(few_fit):
     found = further(few_fit, 4000, target="population", limit=0)
     problems, made = int(found["new_problems"][0]), int(found["new_attempts"][0])
     rng, k = np.random.default_rng(2), K
-    (part,) = parts_of(few_fit, 0)
+    (part,) = opened(few_fit).parts[0]
     flat = {name: value.ravel() for name, value in part.parameters.items()}
     some = {name: value[rng.integers(4000, size=600)] for name, value in flat.items()}
     of_new = np.exp(bp.Beta().log_moment(some, 0, k))

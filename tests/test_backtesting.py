@@ -11,12 +11,13 @@ from scipy import integrate, stats
 
 import bayespassk as bp
 from bayespassk import scoring
+from bayespassk.asking.seen import Seen
 from bayespassk.backtesting import methods, verb as backtesting
 from bayespassk.backtesting.methods import ESTIMATORS, methods_of
 from bayespassk.backtesting.text import summary
 from bayespassk.families.base import draw_prior
 from bayespassk.journal import Journal
-from bayespassk.seen import Seen
+from bayespassk.posterior.fitted import opened
 
 FALSE_ALARM = 1e-4
 QUICK = {"n": 20, "k": [50, 200], "repeats": 2, "cores": 1, "progress": False}
@@ -43,14 +44,14 @@ def scores(log):
 def test_a_log_with_nothing_hidden_is_known(fit, counts):
     ks = np.array([1, 10, 100])
     for system in (0, 1):
-        said = Seen(fit, system, 1).of_log(counts.attempts, ks, 50)
+        said = Seen(opened(fit), system, 1).of_log(counts.attempts, ks, 50)
         want = bp.estimators.chen(counts, ks)[system]
         np.testing.assert_allclose(said, np.broadcast_to(want, said.shape), rtol=1e-12)
 
 
 def test_far_below_the_attempts_it_is_the_benchmarks_pass_at_k(fit, counts):
     ks = np.array([10, 1000])
-    said = Seen(fit, 0, 1).of_log(np.full(len(counts), 10**7), ks, 4000)
+    said = Seen(opened(fit), 0, 1).of_log(np.full(len(counts), 10**7), ks, 4000)
     want = bp.forecast(fit, ks.tolist()).values[:, :, 0].reshape(-1, 2)
     error = want.std(0) * np.sqrt(2 / 400)  # as if 400 of the draws were independent
     np.testing.assert_array_less(abs(said.mean(0) - want.mean(0)), 4 * error)
@@ -58,7 +59,7 @@ def test_far_below_the_attempts_it_is_the_benchmarks_pass_at_k(fit, counts):
 
 
 def test_at_all_attempts_it_is_a_share_of_problems_not_below_that_shown(fit, counts):
-    said = Seen(fit, 0, 1).of_log(np.full(len(counts), 1000), np.array([1000]), 200)
+    said = Seen(opened(fit), 0, 1).of_log(np.full(len(counts), 1000), np.array([1000]), 200)
     problems = counts.select("small")
     assert np.allclose(said * len(problems) % 1, 0) or np.allclose(said * 128, np.round(said * 128))
     assert said.min() >= (problems.successes > 0).mean()
@@ -79,7 +80,9 @@ def test_ragged_attempts_keep_to_their_problems():
         random_seed=1,
         progress=False,
     )
-    said = Seen(fit, 0, 1).of_log(np.array([10, 1000, 10**6, 10]), np.array([10]), 400)[:, 0]
+    said = Seen(opened(fit), 0, 1).of_log(np.array([10, 1000, 10**6, 10]), np.array([10]), 400)[
+        :, 0
+    ]
     # a fails for certain, d has passed: only the shares of b and c are open
     assert (said > 0.5 * 0.5 + 0.2).all()
     assert (said <= 0.75).all()
@@ -115,7 +118,7 @@ def test_the_rank_of_the_truth_is_uniform():
     )
     ranks = np.empty((systems, len(ks)))
     for i in range(systems):
-        said = Seen(fit, i, 1).of_log(whole.attempts, ks, 250)
+        said = Seen(opened(fit), i, 1).of_log(whole.attempts, ks, 250)
         below = (said < truth[i] - 1e-12).mean(0)
         equal = (abs(said - truth[i]) <= 1e-12).mean(0)
         ranks[i] = below + rng.uniform(size=len(ks)) * equal
@@ -214,7 +217,7 @@ def test_rows_are_in_order_and_can_be_made_by_hand(log, scores):
         fit = bp.fit(shown, bp.Beta(), pooling="none", random_seed=seed, progress=False)
         beta = rows[rows["method"] == "beta"]
         assert (beta["converged"] == bp.diagnostics(fit).converged).all()
-        said = Seen(fit, 1, seed).of_log(log.attempts, np.array([50, 200]))
+        said = Seen(opened(fit), 1, seed).of_log(log.attempts, np.array([50, 200]))
         np.testing.assert_allclose(beta["point"].iloc[2:], np.median(said, 0), rtol=1e-12)
 
 

@@ -11,11 +11,12 @@ from click.testing import CliRunner
 from scipy import stats
 
 import bayespassk as bp
-from bayespassk import checking, influence
-from bayespassk.checking import _Log
+from bayespassk.asking import influence
 from bayespassk.cli import cli
 from bayespassk.counts import batch_size
-from bayespassk.posterior import cells_of, parameters_of
+from bayespassk.judging import loo_pit, replicating
+from bayespassk.judging.replicating import _Log
+from bayespassk.posterior.fitted import opened
 
 FALSE_ALARM = 1e-4
 SYSTEMS = 8
@@ -101,7 +102,7 @@ def test_many_alike_are_replicated_at_once_as_they_are_one_by_one(family, monkey
     )
     fit = bp.fit(counts, family, pooling="none", random_seed=1, progress=False)
     at_once = bp.check(fit, draws=4000, random_seed=1)
-    monkeypatch.setattr(checking, "WORTH", np.inf)
+    monkeypatch.setattr(replicating, "WORTH", np.inf)
     one_by_one = bp.check(fit, draws=4000, random_seed=2)
     for name in ("replicated", "replicated_histogram"):
         a, b = at_once[name], one_by_one[name]
@@ -295,9 +296,9 @@ def test_loo_pit_is_that_of_leaving_out_each_problem_by_brute_force(monkeypatch)
         n, c = attempts[i], successes[i]
         return stats.betabinom.cdf(c - 1, n, a, b), stats.betabinom.pmf(c, n, a, b)
 
-    cells = cells_of(small)
-    monkeypatch.setattr(checking, "PIT_DRAWS", 16_000)
-    below, mass, _ = checking._left_out(bp.Beta(), parameters_of(small, 0), cells, "fixed")
+    cells = opened(small).cells
+    monkeypatch.setattr(loo_pit, "DRAWS", 16_000)
+    below, mass, _ = loo_pit._left_out(bp.Beta(), opened(small).parameters(0), cells, "fixed")
     want = left_out_on_a_grid(attempts, successes, fixed)
     np.testing.assert_allclose(below[cells.inverse], want[0], atol=0.015)
     np.testing.assert_allclose(mass[cells.inverse], want[1], atol=0.015)
@@ -311,15 +312,17 @@ def test_loo_pit_is_that_of_leaving_out_each_problem_by_brute_force(monkeypatch)
     once = np.minimum(successes, 1)
     counts = bp.Counts(problem=range(12), attempts=ends, successes=once, stopping="first-success")
     small = bp.fit(counts, bp.Beta(), pooling="none", random_seed=1, progress=False, draws=4000)
-    cells = cells_of(small)
-    below, mass, _ = checking._left_out(bp.Beta(), parameters_of(small, 0), cells, "first-success")
+    cells = opened(small).cells
+    below, mass, _ = loo_pit._left_out(
+        bp.Beta(), opened(small).parameters(0), cells, "first-success"
+    )
     want = left_out_on_a_grid(ends, once, sequential)
     np.testing.assert_allclose(below[cells.inverse], want[0], atol=0.015)
     np.testing.assert_allclose(mass[cells.inverse], want[1], atol=0.015)
 
 
 def test_too_many_counts_for_a_pit_are_refused(fit, monkeypatch):
-    monkeypatch.setattr(checking, "PIT_NUMBERS", 1000)
+    monkeypatch.setattr(loo_pit, "NUMBERS", 1000)
     with pytest.raises(
         bp.OptionError, match=r"loo_pit needs the probability of .* counts .*bp\.thin"
     ):
@@ -379,7 +382,7 @@ def test_sensitivities_are_those_of_arviz(fit):
     draws = bp.forecast(fit, 10_000, "population").isel(k=0, drop=True)
     for i, system in enumerate(("small", "large")):
         for density, name in zip(
-            influence.log_densities(fit, i), ("prior", "likelihood"), strict=True
+            influence.log_densities(opened(fit), i), ("prior", "likelihood"), strict=True
         ):
             log_density = draws.isel(system=0, drop=True).copy(data=density.reshape(4, 1000))
             weights = []

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from scipy import stats
 
 import bayespassk as bp
-from bayespassk import cli, comparing, texts
-from bayespassk.posterior import cells_of
+from bayespassk import cli, texts
+from bayespassk.judging import averaging, leave_one_out
+from bayespassk.posterior.fitted import opened
 
 KS = [1, 100, 10**6]
 FALSE_ALARM = 1e-4
@@ -60,7 +61,7 @@ def of_system(fit, position):
 
 
 def test_elpd_is_that_of_arviz_though_equal_rows_are_computed_once(counts, fits, table):
-    assert len(cells_of(fits["beta"]).problems) < len(counts)
+    assert len(opened(fits["beta"]).cells.problems) < len(counts)
     rows = table.set_index(["system", "family"])
     for position, system in enumerate(counts.systems):
         for name, fit in fits.items():
@@ -116,7 +117,7 @@ def test_the_right_family_wins_over_a_clearly_wrong_one(skewed):
 
 
 def test_many_cells_are_taken_in_parts(fits, table, monkeypatch):
-    monkeypatch.setattr(comparing, "CHUNK", 4_000)
+    monkeypatch.setattr(leave_one_out, "CHUNK", 4_000)
     parts = bp.compare(fits, progress=False)
     np.testing.assert_allclose(parts["elpd"], table["elpd"], atol=1e-6)
 
@@ -155,11 +156,11 @@ def few_fits(few):
 def test_fits_made_again_agree_with_brute_force_and_with_importance_sampling(
     few, few_fits, monkeypatch
 ):
-    monkeypatch.setattr(comparing, "_good_k", lambda _: np.inf)
+    monkeypatch.setattr(leave_one_out, "_good_k", lambda _: np.inf)
     sampled = bp.compare(few_fits, progress=False).set_index("family")
     assert sampled["exact"].tolist() == [0, 0]
     assert sampled["max_pareto_k"].max() < 1
-    monkeypatch.setattr(comparing, "_good_k", lambda _: -np.inf)
+    monkeypatch.setattr(leave_one_out, "_good_k", lambda _: -np.inf)
     exact = bp.compare(few_fits, progress=False).set_index("family")
     assert exact["exact"].tolist() == [8, 8]
     np.testing.assert_allclose(exact["elpd"], sampled["elpd"][exact.index], atol=0.1)
@@ -180,7 +181,7 @@ def test_fits_made_again_agree_with_brute_force_and_with_importance_sampling(
 
 
 def test_unreliable_importance_sampling_is_told(few_fits, monkeypatch):
-    monkeypatch.setattr(comparing, "_good_k", lambda _: -1.0)
+    monkeypatch.setattr(leave_one_out, "_good_k", lambda _: -1.0)
     with pytest.warns(bp.LooWarning, match="Use exact=True") as caught:
         table = bp.compare(few_fits, exact=False)
     assert [warning.message.family for warning in caught] == ["beta", "kumaraswamy"]
@@ -193,8 +194,8 @@ def test_unreliable_importance_sampling_is_told(few_fits, monkeypatch):
 
 
 def test_a_threshold_that_grows_with_the_draws():
-    assert comparing._good_k(100) == pytest.approx(0.5)
-    assert comparing._good_k(100_000) == 0.7
+    assert leave_one_out._good_k(100) == pytest.approx(0.5)
+    assert leave_one_out._good_k(100_000) == 0.7
 
 
 # Averages --------------------------------------------------------------------------------------
@@ -234,7 +235,7 @@ def test_families_get_their_share_of_draws_to_within_one(shares):
     parts = [np.full((50, 1), 0.0), np.full((7, 1), 1.0)]
     rng = np.random.default_rng(1)
     for size in (1, 10, 101):
-        got = comparing._mix(parts, np.array(shares), size, rng)
+        got = averaging._mix(parts, np.array(shares), size, rng)
         assert len(got) == size
         assert abs(got.sum() - shares[1] * size) <= 1
 
@@ -408,7 +409,7 @@ def test_disagreement_is_the_share_of_the_variance_between_families(fits):
 
 
 def test_an_average_warns_where_the_families_decide(fits, monkeypatch):
-    monkeypatch.setattr(comparing, "LIMIT", 0.0)
+    monkeypatch.setattr(averaging, "LIMIT", 0.0)
     with pytest.warns(bp.ForecastWarning, match="families disagree") as caught:
         bp.average(fits, [10, 10**6])
     found = caught[-1].message

@@ -8,7 +8,7 @@ import xarray as xr
 from scipy import optimize, special, stats
 
 import bayespassk as bp
-from bayespassk import contrasting
+from bayespassk.asking import crossings
 
 KS = [1, 3, 10, 30, 100, 1000]
 TARGETS = ("benchmark", "population", "realised")
@@ -321,13 +321,13 @@ FIRST = {
 
 @pytest.mark.parametrize(("gap", "ahead", "budget"), FIRST.values(), ids=FIRST.keys())
 def test_the_first_crossing_of_curves_drawn_by_hand(gap, ahead, budget):
-    found = contrasting._first_crossing(np.array([gap], float), np.array([1, 2, 3, 10, 100]))
+    found = crossings._first_crossing(np.array([gap], float), np.array([1, 2, 3, 10, 100]))
     assert (found[0].item(), found[1].item()) == (ahead, budget)
 
 
 def test_the_k_looked_at_are_dense_whole_and_end_where_asked():
     for most in (2, 17, 31, 12_345, 10**6, 10**12):
-        ks = contrasting._grid(most)
+        ks = crossings._grid(most)
         assert ks[0] == 1
         assert ks[-1] == most
         assert (np.diff(ks) > 0).all()

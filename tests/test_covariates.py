@@ -7,8 +7,8 @@ import pytest
 from scipy import special as sp, stats
 
 import bayespassk as bp
-from bayespassk import comparing
-from bayespassk.posterior import parts_of
+from bayespassk.judging import comparing, leave_one_out
+from bayespassk.posterior.fitted import opened
 
 QUIET = {"progress": False}
 FALSE_ALARM = 1e-4
@@ -113,7 +113,7 @@ def test_a_forecast_of_the_population_is_the_mean_over_levels(counts, fit):
 
 
 def test_problems_come_in_groups_of_equal_parameters(counts, fit):
-    parts = parts_of(fit, 0)
+    parts = opened(fit).parts[0]
     assert len(parts) == 5
     assert sorted(np.concatenate([part.rows for part in parts])) == list(range(len(counts)))
     for part in parts:
@@ -153,7 +153,7 @@ def test_leave_one_out_prefers_a_covariate_that_matters(counts, fit):
     table = bp.compare({"level": fit, "none": without}, progress=False)
     assert table["family"].tolist() == ["level", "none"]
     assert table["elpd_diff"][1] < -2 * table["dse"][1]
-    sampled = comparing._importance_sampled(fit, comparing._compared({"level": fit}), comparing._Which("level", "s0", 0))  # fmt: skip
+    sampled = leave_one_out._importance_sampled(opened(fit), comparing._rows_of({"level": opened(fit)}), leave_one_out.Which("level", "s0", 0))  # fmt: skip
     assert len(sampled.elpd) == len(counts)
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import bayespassk as bp
-from bayespassk.covariates import design_at, design_of, required
-from bayespassk.hierarchy import Hierarchy
+from bayespassk.posterior.covariates import design_at, design_of, required
+from bayespassk.posterior.pooling import Hierarchy
 
 ROWS = 12
 LEVEL = np.arange(ROWS) % 5 + 1

@@ -6,7 +6,7 @@ import xarray as xr
 from scipy import special, stats
 
 import bayespassk as bp
-from bayespassk import seen
+from bayespassk.asking import seen
 
 FALSE_ALARM = 1e-4
 KS = [1, 10, 100, 1000, 10_000, 10**6]

@@ -12,7 +12,10 @@ import xarray as xr
 from scipy import special, stats
 
 import bayespassk as bp
-from bayespassk import functionals, seen
+from bayespassk.asking import coverage, seen
+from bayespassk.asking.pass_at_k import fail_of_kind, fail_of_problems
+from bayespassk.asking.question import Kind
+from bayespassk.posterior.fitted import opened
 
 FALSE_ALARM = 1e-4
 LIMIT = stats.norm.isf(FALSE_ALARM / 2)
@@ -77,7 +80,9 @@ def test_budgets_far_in_the_tail_are_right_to_one_in_a_thousand(fit):
     """Where few draws lie; and infinite exactly where 1e12 attempts are not enough."""
     for target in ("benchmark", "population"):
         budget = bp.budget_for(fit, 0.99, target).isel(system=0, pass_at_k=0).values.ravel()
-        fail_at = functionals._fail_at(fit, 0, target, 1)
+        fitted = opened(fit)
+        of = {"benchmark": fail_of_problems(seen.Seen(fitted, 0, 1)), "population": fail_of_kind(Kind.of(fitted, 0))}  # fmt: skip
+        fail_at = of[target]
         np.testing.assert_array_equal(np.isinf(budget), fail_at(np.array([1e12]))[:, 0] > 0.01)
         order = np.argsort(budget)[: np.isfinite(budget).sum()]
         for draw in order[[0, 3, 30, 300, -300, -30, -3, -1]]:
@@ -220,10 +225,10 @@ def test_rounds_are_summed_whatever_the_shape_of_the_tail(kind):
         beta = np.exp(special.betaln(a, b + k) - special.betaln(a, b))
         return 0.3 + 0.7 * beta if kind == "plateau" else beta
 
-    _, spent, failed = functionals._rounds(lambda k: fail(k)[None])
+    _, spent, failed = coverage._rounds(lambda k: fail(k)[None])
     total = fail(np.arange(1e6)).sum()
     costs = np.geomspace(0.1, 0.999 * total, 60)
-    got = [functionals._solved_at(one, spent, failed)[0] for one in costs]
+    got = [coverage._solved_at(one, spent, failed)[0] for one in costs]
     np.testing.assert_allclose(got, brute_force(fail, costs, 1_000_000), atol=5e-5)
 
 

@@ -9,7 +9,7 @@ from scipy import stats
 import bayespassk as bp
 from bayespassk.families import family_names
 from bayespassk.families.base import declared
-from bayespassk.hierarchy import Hierarchy, draw_hierarchy, log_hyperprior
+from bayespassk.posterior.pooling import Hierarchy, draw_hierarchy, log_hyperprior
 from bayespassk.special import NUMPY
 
 FALSE_ALARM = 1e-4

@@ -7,7 +7,7 @@ from scipy import special as sp, stats
 
 import bayespassk as bp
 from bayespassk.families.base import declared, log_prior
-from bayespassk.posterior import cell_log_moments
+from bayespassk.posterior.likelihood import cell_log_moments
 
 QUIET = {"progress": False, "method": "quadrature"}
 FALSE_ALARM = 1e-5

@@ -10,10 +10,11 @@ import xarray as xr
 from scipy import special as sp, stats
 
 import bayespassk as bp
-from bayespassk import comparing, fitting
+from bayespassk import fitting
 from bayespassk.families import family_names
-from bayespassk.hierarchy import Hierarchy
-from bayespassk.posterior import hierarchy_of, parameters_of
+from bayespassk.judging import leave_one_out
+from bayespassk.posterior.fitted import opened
+from bayespassk.posterior.pooling import Hierarchy
 from oracles import density
 
 QUIET = {"progress": False}
@@ -214,7 +215,7 @@ def test_the_tree_holds_what_systems_share(pooled):
     assert set(posterior) == set(pooled["prior"].dataset)
     assert not any(str(name).startswith("raw_") for name in posterior)
     assert pooled.attrs["pooling"] == "partial"
-    assert hierarchy_of(pooled) == Hierarchy("partial", 4)
+    assert opened(pooled).hierarchy == Hierarchy("partial", 4)
     np.testing.assert_allclose(posterior["a"], np.exp(posterior["log_a"]))
     assert bp.diagnostics(pooled).converged
 
@@ -248,7 +249,7 @@ def saved(fit, tmp_path):
 def test_a_saved_fit_is_the_same(pooled, tmp_path):
     back = saved(pooled, tmp_path)
     xr.testing.assert_identical(back["posterior"].dataset, pooled["posterior"].dataset)
-    assert hierarchy_of(back) == hierarchy_of(pooled)
+    assert opened(back).hierarchy == opened(pooled).hierarchy
     for of in (lambda f: bp.forecast(f, [1, 100]), lambda f: bp.forecast_new_system(f, [1, 100])):
         xr.testing.assert_identical(of(back), of(pooled))
 
@@ -475,8 +476,8 @@ def test_leave_one_out_by_fits_made_again_is_that_of_sums_over_the_prior(
     """Also where systems share nothing but how a covariate was standardised."""
     size = {"draws": 2000, "tune": 700, "chains": 2, "random_seed": 1, "progress": False}
     fit = bp.fit(little, bp.Beta(), **{"pooling": "none"} | options, **size)
-    monkeypatch.setattr(comparing, "_good_k", lambda _: -np.inf)
-    monkeypatch.setattr(comparing, "_elpd_without", _once(comparing._elpd_without))
+    monkeypatch.setattr(leave_one_out, "_good_k", lambda _: -np.inf)
+    monkeypatch.setattr(leave_one_out, "_elpd_without", _once(leave_one_out._elpd_without))
     table = bp.compare({"one": fit, "two": fit}, progress=False)
     exact = table.set_index(["system", "family"])
     assert exact.loc["all", "exact"].tolist() == [5, 5]
@@ -548,7 +549,7 @@ def test_systems_are_nested_if_there_are_several_benchmarks_and_fewer_than_syste
     assert not found(["s", "s"], ["one", "two"])
     assert found(["s", "t", "s"], ["one", "one", "two"])
     assert found(["s", "t", "s", "t"], ["one", "one", "two", "two"])
-    assert hierarchy_of(nested) == Hierarchy(
+    assert opened(nested).hierarchy == Hierarchy(
         "partial", 4, ("maths", "code"), (0, 0, 1, 1), ("log(size)",), ("level",)
     )
     posterior = nested["posterior"].dataset
@@ -643,10 +644,10 @@ def test_new_problems_of_a_known_system_keep_its_covariates(nested_counts, neste
         want = -np.expm1(sp.betaln(a, b + k) - sp.betaln(a, b))
         np.testing.assert_allclose(got.values[..., i], want, rtol=1e-9)
     one = nested["posterior"].dataset["system"].values.tolist().index("maths/x")
-    assert hierarchy_of(nested).system_columns == ("log(size)",)
+    assert opened(nested).hierarchy.system_columns == ("log(size)",)
     with pytest.raises(bp.OptionError, match=r"must leave covariates of systems \(log\(size\)\)"):
         bp.forecast(nested, 1, "population", at={"level": 5, "size": 1e9})
-    assert parameters_of(nested, one)["a"].shape == a.shape[:2]
+    assert opened(nested).parameters(one)["a"].shape == a.shape[:2]
     with pytest.raises(bp.OptionError, match="'level' is missing"):
         bp.forecast(nested, 1, "population", at={"size": 1e9})
     with pytest.raises(bp.OptionError, match="at needs target='population'"):

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import bayespassk as bp
-from bayespassk import posterior
+from bayespassk.posterior import likelihood
 
 
 def test_a_saved_fit_is_read_back_whole(fit, fit_path):
@@ -90,7 +90,7 @@ def test_a_file_that_was_cut_short_is_refused(fit_path, tmp_path, share):
 
 
 def test_large_fits_go_without_the_log_likelihood(counts, fit, monkeypatch):
-    monkeypatch.setattr(posterior, "LOG_LIKELIHOOD_LIMIT", 1000)
+    monkeypatch.setattr(likelihood, "LOG_LIKELIHOOD_LIMIT", 1000)
     lean = bp.fit(counts, bp.Beta(), pooling="none", random_seed=1, progress=False)
     assert "log_likelihood" not in lean.children
     xr.testing.assert_identical(bp.log_likelihood(lean), fit["log_likelihood"]["successes"])

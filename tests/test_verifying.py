@@ -8,7 +8,7 @@ import pytest
 from scipy import special, stats
 
 import bayespassk as bp
-from bayespassk import seen
+from bayespassk.asking import seen
 from bayespassk.families.base import draw_prior
 
 FALSE_ALARM = 1e-4

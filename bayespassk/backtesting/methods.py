@@ -13,6 +13,7 @@ from scipy import special as sp
 
 from bayespassk import estimators
 from bayespassk.arrays import Floats, Ints
+from bayespassk.asking.seen import Seen
 from bayespassk.counts import Counts
 from bayespassk.errors import (
     ConvergenceWarning,
@@ -27,9 +28,9 @@ from bayespassk.estimators.bootstrapping import replicated
 from bayespassk.estimators.saber import anchored_at
 from bayespassk.families import Family, default_family, family_from_name, family_names
 from bayespassk.fitting import fit
-from bayespassk.hierarchy import Pooling
-from bayespassk.posterior import Diagnostics, diagnostics
-from bayespassk.seen import Seen
+from bayespassk.posterior.diagnostics import Diagnostics, diagnostics_of
+from bayespassk.posterior.fitted import opened
+from bayespassk.posterior.pooling import Pooling
 
 __all__ = ["Forecast", "Method", "Own", "Task", "default_method", "forecasts", "methods_of"]
 
@@ -237,14 +238,18 @@ def _fitted(task: Task, family: Family, pooling: Pooling) -> _Fitted:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", PriorDrivenWarning)
-        posterior = fit(task.shown, family, pooling=pooling, random_seed=task.seed, progress=False)
+        posterior = opened(
+            fit(task.shown, family, pooling=pooling, random_seed=task.seed, progress=False)
+        )
     bare = [w.message.systems for w in caught if isinstance(w.message, PriorDrivenWarning)]
     draws = [
         Seen(posterior, system, task.seed).of_log(task.attempts, ks, DRAWS)
         for system, ks in enumerate(task.ks)
     ]
     seconds = time.perf_counter() - start
-    return _Fitted(draws, diagnostics(posterior), tuple(s for each in bare for s in each), seconds)
+    return _Fitted(
+        draws, diagnostics_of(posterior), tuple(s for each in bare for s in each), seconds
+    )
 
 
 def forecasts(

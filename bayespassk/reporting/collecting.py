@@ -11,17 +11,20 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayespassk import verifying
-from bayespassk.checking import check, sensitivity_of, summarize_check
-from bayespassk.comparing import compare, disagreement_of
+from bayespassk.asking.pass_at_k import PassAtK, TailExponent
+from bayespassk.asking.question import Question, ask
+from bayespassk.asking.summaries import summarize
+from bayespassk.asking.truth import ApparentPassAtK, FirstPassCorrect, TruePassAtK
 from bayespassk.counts import Counts
-from bayespassk.errors import ConvergenceWarning, ForecastWarning, LooWarning, OptionError
+from bayespassk.errors import ConvergenceWarning, LooWarning, OptionError
 from bayespassk.estimators import chen
 from bayespassk.families import Verified
-from bayespassk.forecasting import forecast, summarize, tail_exponent
-from bayespassk.influence import most_attempts
+from bayespassk.judging.averaging import disagreement_of
+from bayespassk.judging.comparing import compared
+from bayespassk.judging.prior import sensitivity_of
+from bayespassk.judging.replicating import checked, summarize_check
 from bayespassk.options import Target, check_target
-from bayespassk.posterior import counts_of, family_of, outer_coords
+from bayespassk.posterior.fitted import Fitted
 from bayespassk.reporting.judging import verdict
 from bayespassk.texts import families_verdict, provenance
 
@@ -48,7 +51,7 @@ class Findings:
     ----------
     data : dict
         What :func:`bayespassk.report` returns.
-    fit : DataTree
+    fit : Fitted
         The fit whose forecasts these are.
     counts : Counts
         What it was made from.
@@ -63,7 +66,7 @@ class Findings:
     """
 
     data: dict[str, Any]
-    fit: xr.DataTree
+    fit: Fitted
     counts: Counts
     curves: dict[str, dict[str, xr.DataArray]]
     check: xr.Dataset
@@ -71,9 +74,9 @@ class Findings:
     comparison: "pd.DataFrame | None"
 
 
-def check_targets(fit: xr.DataTree, target: Target | Iterable[Target] | None) -> list[Target]:
+def check_targets(fit: Fitted, target: Target | Iterable[Target] | None) -> list[Target]:
     """Return the targets asked for, or raise an error about the first bad one."""
-    verified = isinstance(family_of(fit), Verified)
+    verified = isinstance(fit.family, Verified)
     if target is None:
         return list(TARGETS[:2] if verified else TARGETS)
     targets = [target] if isinstance(target, str) else list(target)
@@ -90,26 +93,23 @@ def check_targets(fit: xr.DataTree, target: Target | Iterable[Target] | None) ->
 
 
 def collect(
-    fits: Mapping[str, xr.DataTree], ks: Ks, targets: Sequence[Target], prob: float, seed: int
+    fits: Mapping[str, Fitted], ks: Ks, targets: Sequence[Target], prob: float, seed: int
 ) -> Findings:
     """Return all that is said about fits of the same counts; the forecasts are of the first."""
     (name, fit), *_ = fits.items()
-    counts, first = counts_of(fit), targets[0]
-    verified = isinstance(family_of(fit), Verified)
+    counts, first = fit.counts, targets[0]
+    verified = isinstance(fit.family, Verified)
     grid = np.union1d(ks, np.rint(np.geomspace(1, max(int(ks.max()), 2), POINTS)).astype(np.int64))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ForecastWarning)  # the sensitivity says the same, and more
-        curves = {str(target): _curves(fit, grid, target, seed) for target in targets}
-        at_k = {
-            target: {what: draws.sel(k=ks) for what, draws in each.items()}
-            for target, each in curves.items()
-        }
-        (draws, *_) = at_k[first].values()
-        tail = tail_exponent(fit, int(ks.max()))
-        table, comparison = _comparison(fits, draws, ks, first, seed)
-    found = check(fit, random_seed=seed)
-    systems = [str(label) for label in fit["posterior"].dataset["system"].values]
-    benchmarks = [str(label) for label in outer_coords(fit)["benchmark"].values]
+    curves = {str(target): _curves(fit, grid, target, seed) for target in targets}
+    at_k = {
+        target: {what: draws.sel(k=ks) for what, draws in each.items()}
+        for target, each in curves.items()
+    }
+    (draws, *_) = at_k[first].values()
+    tail = ask(fit, TailExponent(ks[[int(ks.argmax())]]), "population")
+    table, comparison = _comparison(fits, draws, ks, first, seed)
+    found = checked(fit, seed)
+    systems, benchmarks = list(fit.systems), list(fit.benchmarks)
     data: dict[str, Any] = {
         "title": _title(systems, benchmarks),
         "version": metadata.version("bayespassk"),
@@ -123,7 +123,7 @@ def collect(
         },
         "data": {
             "stopping": counts.stopping,
-            "log": json.loads(fit.attrs["log"]) if "log" in fit.attrs else None,
+            "log": json.loads(fit.tree.attrs["log"]) if "log" in fit.tree.attrs else None,
             "systems": _systems(counts, benchmarks),
         },
         "forecast": {
@@ -150,36 +150,36 @@ def collect(
         "sensitivity": {"target": first, "rows": _rows(sensitivity_of(fit, draws))},
         "fits": {one: provenance(other) for one, other in fits.items()},
     }
-    most = dict(zip(systems, most_attempts(fit).tolist(), strict=True))
+    most = dict(zip(systems, fit.most_attempts.tolist(), strict=True))
     data = {"title": data["title"], "verdict": verdict(data, most)} | data
     return Findings(data, fit, counts, curves, found, None if verified else tail, table)
 
 
-def _curves(fit: xr.DataTree, ks: Ks, target: Any, seed: int) -> dict[str, xr.DataArray]:
-    """Return what is forecast, by quantity."""
-    if not isinstance(family_of(fit), Verified):
-        return {QUANTITY: forecast(fit, ks, target, random_seed=seed)}
-    asked = {
-        "apparent pass@k": verifying.apparent_pass_at_k,
-        "true pass@k": verifying.true_pass_at_k,
-        "first pass correct": verifying.first_pass_correct_at_k,
-    }
-    return {what: ask(fit, ks, target, random_seed=seed) for what, ask in asked.items()}
+def _curves(fit: Fitted, ks: Ks, target: Target, seed: int) -> dict[str, xr.DataArray]:
+    """Return what is forecast, by quantity. The sensitivity says what a warning would, and more."""
+    questions: dict[str, Question] = {QUANTITY: PassAtK(ks)}
+    if isinstance(fit.family, Verified):
+        questions = {
+            "apparent pass@k": ApparentPassAtK(ks),
+            "true pass@k": TruePassAtK(ks.astype(float)),
+            "first pass correct": FirstPassCorrect(ks.astype(float)),
+        }
+    return {what: ask(fit, one, target, seed, warn=False) for what, one in questions.items()}
 
 
 def _comparison(
-    fits: Mapping[str, xr.DataTree], draws: xr.DataArray, ks: Ks, target: Target, seed: int
+    fits: Mapping[str, Fitted], draws: xr.DataArray, ks: Ks, target: Target, seed: int
 ) -> "tuple[pd.DataFrame | None, dict[str, Any] | None]":
     """Return how the families compare: those who foretell best, and where forecasts part."""
     if len(fits) < 2:
         return None, None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        table = compare(fits, progress=False)
+        table = compared(fits, progress=False)
     said = [str(one.message) for one in caught if issubclass(one.category, SERIOUS)]
     name, *others = fits
     each = {name: draws} | {
-        one: forecast(fits[one], ks, target, random_seed=seed) for one in others
+        one: ask(fits[one], PassAtK(ks), target, seed, warn=False) for one in others
     }
     return table, {
         "verdict": families_verdict(table),

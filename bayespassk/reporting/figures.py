@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from bayespassk.influence import most_attempts
+from bayespassk.asking.spread import spread_of_p
 from bayespassk.plot import (
     WIDTH,
     as_image,
     plot_check,
     plot_compare,
-    plot_family,
     plot_forecast,
+    plot_spread,
     subplots,
 )
 from bayespassk.reporting.collecting import Findings, estimates
@@ -83,12 +83,12 @@ def _drawn(found: Findings) -> Iterator[_Drawn]:
 
 
 def _shown(found: Findings, most: int) -> list[str]:
-    return [str(s) for s in found.fit["posterior"].dataset["system"].values[:most]]
+    return list(found.fit.systems[:most])
 
 
 def _left_out(found: Findings, most: int) -> str:
     """Return what is said of systems that are not drawn."""
-    number = found.fit["posterior"].sizes["system"]
+    number = len(found.fit.systems)
     return f" The first {most} of {number} systems are shown." if number > most else ""
 
 
@@ -98,11 +98,11 @@ def _forecast(found: Findings, target: str) -> _Drawn:
     ks = next(iter(each.values()))["k"].values
     number = len(systems)
     known = np.where(_spaced(ks), estimates(found.counts, ks), np.nan)[:number]
-    attempts = int(most_attempts(found.fit)[:number].max())
+    attempts = int(found.fit.most_attempts[:number].max())
     truth, tail = known, found.tail
     if tail is None:  # several quantities, of which the attempts show the apparent pass@k
         truth = np.concatenate([known] + [np.full_like(known, np.nan)] * (len(each) - 1))
-        many = found.fit["posterior"].sizes["system"] > 1
+        many = len(found.fit.systems) > 1
         draws = xr.concat(
             [
                 one.isel(system=slice(number)).assign_coords(
@@ -163,7 +163,7 @@ def _family(found: Findings, i: int, system: str) -> _Drawn:
         f"Share of problems against p on a log axis for {system}: the family's curve rises "
         f"through the steps of {row['problems']:,} problems, of which {row['unsolved']:,} were "
         "not solved and have the long bars at the lower left.",
-        plot_family(found.fit, system, prob=prob),
+        plot_spread(spread_of_p(found.fit, system, prob)),
     )
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bayespassk.checking import LIMIT as MISSED
-from bayespassk.influence import FAR, LIMIT
+from bayespassk.asking.influence import FAR, LIMIT
+from bayespassk.judging.replicating import LIMIT as MISSED
 
 __all__ = ["LEVELS", "verdict"]
 

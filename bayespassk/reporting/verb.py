@@ -7,9 +7,9 @@ from typing import Any
 
 import xarray as xr
 
-from bayespassk.comparing import Fits, named_fits
 from bayespassk.errors import OptionError
 from bayespassk.files import write
+from bayespassk.judging.comparing import Fits, named_fits
 from bayespassk.options import Target, check_interval, check_k
 from bayespassk.reporting.collecting import Findings, check_targets, collect
 from bayespassk.reporting.rendering import (
@@ -114,7 +114,7 @@ def report(
     check_interval(prob, "eti")
     first = next(iter(named.values()))
     targets = check_targets(first, target)
-    seed = int(first.attrs["random_seed"]) if random_seed is None else int(random_seed)
+    seed = first.seed if random_seed is None else int(random_seed)
     found = collect(named, ks, targets, prob, seed)
     form(found, Path(path))
     return found.data

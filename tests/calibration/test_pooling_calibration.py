@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 
 import bayespassk as bp
-from bayespassk.calibrating import KEPT, _rank
-from bayespassk.hierarchy import Hierarchy, draw_hierarchy
+from bayespassk.judging.calibrating import KEPT, _rank
+from bayespassk.posterior.pooling import Hierarchy, draw_hierarchy
 
 FALSE_ALARM = 1e-3
 """Of the test of all quantities together."""

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import bayespassk as bp
-from bayespassk import calibrating
 from bayespassk.families.base import draw_prior
+from bayespassk.judging import calibrating
 
 # For all tests of this file together. Each looks at up to eleven quantities.
 FALSE_ALARM = 1e-3

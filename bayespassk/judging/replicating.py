@@ -1,8 +1,6 @@
-"""Checks: is the family right about the data, and what do its forecasts rest on."""
+"""A family against the counts: posterior predictive checks, replicated by the stopping rule."""
 
-import secrets
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,27 +11,17 @@ from numpy.typing import NDArray
 from bayespassk.arrays import CHUNK, Floats, Ints
 from bayespassk.cells import Cells, coded, distinct
 from bayespassk.counts import batch_size
-from bayespassk.errors import ForecastWarning, OptionError
+from bayespassk.errors import OptionError
 from bayespassk.families import Family
-from bayespassk.families.base import draw_prior
-from bayespassk.forecasting import forecast
-from bayespassk.influence import log_densities, prior_share
-from bayespassk.options import Target, check_k, system_seed
-from bayespassk.posterior import cell_log_moments, cells_of, family_of, parts_of
+from bayespassk.options import system_seed
+from bayespassk.posterior.fitted import Fitted, opened
+from bayespassk.posterior.likelihood import cell_log_moments
 from bayespassk.special import log_binomial
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "LIMIT",
-    "check",
-    "loo_pit",
-    "prior_predictive",
-    "sensitivity",
-    "sensitivity_of",
-    "summarize_check",
-]
+__all__ = ["LIMIT", "check", "checked", "summarize_check", "thin_draws"]
 
 
 REPLICATED = CHUNK // 2
@@ -49,15 +37,6 @@ MOST_REPLICATED = 100_000_000
 
 LIMIT = 0.05
 """A p-value below this is a finding; lower and upper hold 1 - LIMIT of the replicated data."""
-
-PIT_DRAWS = 1000
-"""Draws that a PIT is averaged over, if that takes no more than `PIT_NUMBERS` probabilities."""
-
-PIT_NUMBERS = 10_000_000
-PIT_FEWEST = 50
-
-PIT_PAIRS = 4_000
-"""Counts whose probabilities are computed at a time."""
 
 
 def check(fit: xr.DataTree, *, random_seed: int | None = None, draws: int = 1000) -> xr.Dataset:
@@ -128,39 +107,41 @@ def check(fit: xr.DataTree, *, random_seed: int | None = None, draws: int = 1000
     >>> float(found["p_value"].sel(system="small", statistic="unsolved")) > 0.05
     True
     """
-    family = family_of(fit)
     if draws < 100:
         raise OptionError(f"draws must be at least 100; got {draws!r}")
-    seed = int(fit.attrs["random_seed"]) if random_seed is None else random_seed
-    systems = [str(system) for system in fit["posterior"].dataset["system"].values]
-    logs = [_Log.of(fit, position) for position in range(len(systems))]
+    return checked(opened(fit), random_seed, draws)
+
+
+def checked(fitted: Fitted, random_seed: int | None = None, draws: int = 1000) -> xr.Dataset:
+    """Return what :func:`check` does, of a fit that is opened."""
+    seed = fitted.seed if random_seed is None else random_seed
+    logs = [_Log.of(fitted, position) for position in range(len(fitted.systems))]
     most = max((int(log.attempts.max()) for log in logs if len(log.attempts)), default=0)
     bins = _bins(most, logs[0].size)
-    attempted = fit["constant_data"].dataset["attempts"].values > 0
+    attempted = fitted.attempts > 0
     each = [
         [
             (np.searchsorted(log.rows, part.rows), part.parameters)
-            for part in parts_of(fit, position, attempted)
+            for part in fitted.parts_of(position, attempted)
         ]
         for position, log in enumerate(logs)
     ]
     alone = [
         sum(int(_alone(log, place).sum()) for place, _ in each[i]) for i, log in enumerate(logs)
     ]
-    sizes = fit["posterior"].sizes
     most_draws = [max(100, MOST_REPLICATED // max(1, problems)) for problems in alone]
-    draws = min([draws, sizes["chain"] * sizes["draw"], *most_draws])
-    checked = []
-    for system, log, parts in zip(systems, logs, each, strict=True):
-        thinned = [(place, _thinned(parameters, draws)) for place, parameters in parts]
+    draws = min([draws, fitted.draws, *most_draws])
+    found = []
+    for system, log, parts in zip(fitted.systems, logs, each, strict=True):
+        thinned = [(place, thin_draws(parameters, draws)) for place, parameters in parts]
         rng = np.random.default_rng([system_seed(seed, system), 1])
-        checked.append(_check_system(system, log, family, thinned, draws, bins, rng))
-    result = xr.concat(checked, dim="system", join="outer", fill_value={"finding": ""})
-    result = result.sel(statistic=_in_order([one["statistic"].values for one in checked]))
+        found.append(_check_system(system, log, fitted.family, thinned, draws, bins, rng))
+    result = xr.concat(found, dim="system", join="outer", fill_value={"finding": ""})
+    result = result.sel(statistic=_in_order([one["statistic"].values for one in found]))
     result.attrs = {
-        "family": fit.attrs["family"],
-        "input_sha256": fit.attrs["input_sha256"],
-        "stopping": logs[0].stopping,
+        "family": fitted.origin["family"],
+        "input_sha256": fitted.origin["input_sha256"],
+        "stopping": fitted.stopping,
         "check_seed": seed,
         "histogram_of": "successes" if logs[0].size is None else "attempts",
     }
@@ -206,14 +187,10 @@ class _Log:
     rows: Ints
 
     @classmethod
-    def of(cls, fit: xr.DataTree, system: int) -> "_Log":
-        constant = fit["constant_data"].dataset
-        attempts = constant["attempts"].values
-        mine = (constant["system_index"].values == system) & (attempts > 0)
-        stopping = str(fit.attrs.get("stopping", "fixed"))
-        successes = fit["observed_data"].dataset["successes"].values
-        rows = np.flatnonzero(mine)
-        return cls(attempts[mine], successes[mine], stopping, batch_size(stopping), rows)
+    def of(cls, fitted: Fitted, system: int) -> "_Log":
+        mine = (fitted.system_index == system) & (fitted.attempts > 0)
+        size, rows = batch_size(fitted.stopping), np.flatnonzero(mine)
+        return cls(fitted.attempts[mine], fitted.successes[mine], fitted.stopping, size, rows)
 
     @property
     def cap(self) -> Ints:
@@ -235,7 +212,7 @@ class _Log:
         return end, np.where(solved, 1 + after, 0)
 
 
-def _thinned(parameters: Mapping[str, Floats], draws: int) -> dict[str, Floats]:
+def thin_draws(parameters: Mapping[str, Floats], draws: int) -> dict[str, Floats]:
     """Return at most `draws` draws, evenly taken, each with dims (draw,)."""
     total = next(iter(parameters.values())).size
     taken = np.linspace(0, total - 1, min(draws, total)).astype(int)
@@ -591,364 +568,3 @@ def _histogram_finding(
 def _span(low: float, high: float, form: str) -> str:
     low_text, high_text = f"{low:{form}}", f"{high:{form}}"
     return low_text if low_text == high_text else f"{low_text} to {high_text}"
-
-
-# Leave-one-out ---------------------------------------------------------------------------------
-
-
-def loo_pit(fit: xr.DataTree, *, random_seed: int | None = None) -> xr.DataArray:
-    """Return where each problem's outcome lies in what the other problems foretell of it.
-
-    The probability integral transform under leave-one-out: ``P(C < c) + u P(C = c)``, where C are
-    the successes of a new problem given the same attempts and fitted without this problem, and u
-    is uniform. For the right family the values are uniform between 0 and 1; a heap at 0 says that
-    there are more problems with few successes than the family can make.
-
-    Parameters
-    ----------
-    fit : DataTree
-        From :func:`bayespassk.fit` or :func:`bayespassk.load`.
-    random_seed : int, optional
-        Repeats u; by default follows from the seed of the fit.
-
-    Returns
-    -------
-    xarray.DataArray
-        Values in 0 to 1, dims (row,), with coordinates row_system and problem; NaN for a problem
-        without attempts. Its ``attrs`` hold `pareto_k`, the largest of the importance weights
-        that leave a problem out: above 0.7, some value is not to be relied on.
-
-        Where attempts end at a success, the outcome is when they ended, from late to early: near
-        0 are problems without success, near 1 those solved at once.
-
-    Raises
-    ------
-    OptionError
-        If stopping is "adaptive", as what else could have been seen is not known then; or if
-        more than 200,000 probabilities of counts are needed: never with fewer attempts at each
-        problem, their number being the same.
-
-    Notes
-    -----
-    Unlike in :func:`check`, no outcome is compared with a fit that has seen it. But uniform values
-    do not show that the family is right far below p = 1/n. At most 1,000 draws of the posterior are
-    averaged, fewer where more than 10,000 probabilities of counts are needed. Where many problems
-    have equal counts, above all where many are unsolved, much of a value is u, and another seed
-    gives others.
-
-    References
-    ----------
-    Gelfand 1996; Czado et al. 2009, "Predictive model assessment for count data"; Vehtari et al.
-    2017, arXiv:1507.04544 (leaving out by importance sampling).
-
-    Examples
-    --------
-    >>> import bayespassk as bp
-    >>> counts = bp.thin(bp.load_example(), 100, random_seed=1)
-    >>> fit = bp.fit(counts, bp.Beta(), pooling="none", random_seed=1)
-    >>> bp.loo_pit(fit).dims
-    ('row',)
-    """
-    family, cells = family_of(fit), cells_of(fit)
-    stopping = str(fit.attrs.get("stopping", "fixed"))
-    if stopping == "adaptive":
-        raise OptionError(
-            "loo_pit needs to know how the attempts were ended, and stopping is 'adaptive'; "
-            "bp.check replicates such counts given their attempts"
-        )
-    seed = int(fit.attrs["random_seed"]) if random_seed is None else random_seed
-    values = np.empty(len(cells.inverse))
-    worst = 0.0
-    for position, system in enumerate(fit["posterior"].dataset["system"].values):
-        rng = np.random.default_rng([system_seed(seed, str(system)), 2])
-        for part in parts_of(fit, position):
-            below, mass, pareto_k = _left_out(family, part.parameters, part.cells, stopping)
-            u, at = rng.random(len(part.rows)), part.cells.inverse
-            values[part.rows] = (below[at] + u * mass[at]).clip(0.0, 1.0)
-            worst = max(worst, pareto_k)
-    values[(cells.successes + cells.failures == 0)[cells.inverse]] = np.nan
-    return xr.DataArray(
-        values,
-        dims="row",
-        coords=dict(fit["observed_data"].dataset.coords),
-        name="loo_pit",
-        attrs={"pareto_k": worst, "stopping": stopping, "pit_seed": seed},
-    )
-
-
-def _left_out(
-    family: Family, parameters: Mapping[str, Floats], cells: Cells, stopping: str
-) -> tuple[Floats, Floats, float]:
-    """Return P(C < c) and P(C = c) without the problem itself, dims (cell,), and the Pareto k."""
-    from arviz_stats.base import array_stats
-
-    size = batch_size(stopping)
-    if size is None:
-        pairs = _pairs(cells)
-        draws = int(np.clip(PIT_NUMBERS // max(1, pairs), PIT_FEWEST, PIT_DRAWS))
-        if pairs * draws > PIT_NUMBERS:
-            raise OptionError(
-                f"loo_pit needs the probability of {pairs:,} counts and can compute "
-                f"{PIT_NUMBERS // PIT_FEWEST:,}; thin the attempts (bp.thin) and fit those"
-            )
-        thinned = _thinned(parameters, draws)
-        below, mass, log_likelihood = _by_successes(family, thinned, cells)
-    else:
-        thinned = _thinned(parameters, PIT_DRAWS)
-        below, mass, log_likelihood = _by_attempts(family, thinned, cells, size)
-    weights = np.ones_like(log_likelihood)
-    worst = 0.0
-    informed = np.ptp(log_likelihood, axis=-1) > 0  # not by no attempts
-    if informed.any():
-        # ArviZ takes log-likelihoods, whose negatives are the log weights of leave-one-out.
-        log_weights, pareto_k = array_stats.psislw(log_likelihood[informed])
-        weights[informed] = np.exp(log_weights - log_weights.max(-1, keepdims=True))
-        worst = float(np.max(pareto_k))
-    weights /= weights.sum(-1, keepdims=True)
-    return (weights * below).sum(-1), (weights * mass).sum(-1), worst
-
-
-def _sides(attempts: int, successes: Ints) -> tuple[Ints, NDArray[np.bool_]]:
-    """Return the counts whose probabilities are needed, and which cells are summed from below."""
-    low = 2 * successes <= attempts
-    up_to = np.arange(successes[low].max() + 1) if low.any() else np.arange(0)
-    down_to = np.arange(successes[~low].min(), attempts + 1) if (~low).any() else np.arange(0)
-    return np.union1d(up_to, down_to), low
-
-
-def _pairs(cells: Cells) -> int:
-    """Return how many (successes, attempts) have to be summed over."""
-    attempts = cells.successes + cells.failures
-    return sum(len(_sides(int(n), cells.successes[attempts == n])[0]) for n in np.unique(attempts))
-
-
-def _by_successes(
-    family: Family, parameters: dict[str, Floats], cells: Cells
-) -> tuple[Floats, Floats, Floats]:
-    """Return P(C < c), P(C = c) and the log likelihood, dims (cell, draw)."""
-    attempts = cells.successes + cells.failures
-    draws = len(next(iter(parameters.values())))
-    below, mass, log_likelihood = (np.empty((len(attempts), draws)) for _ in range(3))
-    for n in np.unique(attempts):
-        at = np.flatnonzero(attempts == n)
-        successes = cells.successes[at]
-        counts, low = _sides(int(n), successes)
-        log_mass = _log_probabilities(family, parameters, int(n), counts)
-        place = np.searchsorted(counts, successes)
-        each = np.exp(log_mass)
-        upwards, downwards = each.cumsum(0), each[::-1].cumsum(0)[::-1]
-        log_likelihood[at] = log_mass[place]
-        mass[at] = each[place]
-        below[at] = np.where(low[:, None], upwards[place] - each[place], 1.0 - downwards[place])
-    return below, mass, log_likelihood
-
-
-def _log_probabilities(
-    family: Family, parameters: dict[str, Floats], attempts: int, successes: Ints
-) -> Floats:
-    """Return log P(C = c) in `attempts` attempts at a new problem, dims (count, draw)."""
-    constants = log_binomial(attempts, successes)
-    parts = [
-        family.log_moment(parameters, part.astype(float), (attempts - part).astype(float))
-        for part in np.array_split(successes, -(-len(successes) // PIT_PAIRS))
-    ]
-    return np.asarray(np.concatenate(parts, -1) + constants).T
-
-
-def _by_attempts(
-    family: Family, parameters: dict[str, Floats], cells: Cells, size: int
-) -> tuple[Floats, Floats, Floats]:
-    """Return the same where attempts end at a success: C is larger the sooner they ended.
-
-    P(C < c) is the probability that the attempts made are all failures; P(C = c) that those before
-    the last batch are and those in it are not.
-    """
-    attempts = cells.successes + cells.failures
-    last = np.where(attempts % size == 0, size, attempts % size)
-    before = np.where(attempts == 0, 0, attempts - last)
-    fail = family.log_moment(parameters, 0.0, np.concatenate([attempts, before]).astype(float))
-    fail_now, fail_before = np.exp(fail.T[: len(attempts)]), np.exp(fail.T[len(attempts) :])
-    unsolved = (cells.successes == 0)[:, None]
-    seen = family.log_moment(
-        parameters, cells.successes.astype(float), cells.failures.astype(float)
-    )
-    below = np.where(unsolved, 0.0, fail_now)
-    mass = np.where(unsolved, fail_now, fail_before - fail_now)
-    return below, mass, np.asarray(seen.T)
-
-
-# The prior -------------------------------------------------------------------------------------
-
-
-def prior_predictive(
-    family: Family, k: float | Iterable[float], *, draws: int = 4000, random_seed: int | None = None
-) -> xr.DataArray:
-    """Return pass@k of a new problem under the prior of a family: what it says before any attempt.
-
-    Parameters
-    ----------
-    family : Family
-        A family with its priors.
-    k : int or sequence of int, dims (k,)
-        Attempts allowed, 1 to 1e12.
-    draws : int
-        Draws of the parameters from the prior.
-    random_seed : int, optional
-        Repeats the result. Drawn and recorded in ``attrs`` if not given.
-
-    Returns
-    -------
-    xarray.DataArray
-        pass@k of the population, dims (draw, k).
-
-    Raises
-    ------
-    OptionError
-        If a k or `draws` has a value that means nothing.
-
-    Notes
-    -----
-    How to look at it: at k = 1 the central half should hold the success rates you think possible,
-    and at the largest k that you ask for, the prior should leave open what you leave open. A prior
-    that is nearly certain there decides the forecast of a benchmark that is hardly ever solved.
-
-    Examples
-    --------
-    >>> import bayespassk as bp
-    >>> prior = bp.prior_predictive(bp.Beta(), [1, 100, 10**6], random_seed=1)
-    >>> prior.quantile([0.25, 0.5, 0.75], "draw").round(2).values[1]
-    array([0.04, 0.45, 0.92])
-    """
-    ks = check_k(k)
-    if draws < 1:
-        raise OptionError(f"draws must be at least 1; got {draws!r}")
-    seed = secrets.randbits(31) if random_seed is None else int(random_seed)
-    free = draw_prior(family, np.random.default_rng(seed), (draws,))
-    values = -np.expm1(family.log_moment(family.natural(free), 0.0, ks.astype(float)))
-    return xr.DataArray(
-        values,
-        dims=("draw", "k"),
-        coords={"draw": np.arange(draws), "k": ks},
-        name="pass_at_k",
-        attrs={"target": "population", "random_seed": seed},
-    )
-
-
-def sensitivity(
-    fit: xr.DataTree,
-    k: float | Iterable[float],
-    target: Target = "benchmark",
-    *,
-    random_seed: int | None = None,
-) -> "pd.DataFrame":
-    """Return how much of the forecast of each system is prior, and how much is data.
-
-    Parameters
-    ----------
-    fit : DataTree
-        From :func:`bayespassk.fit` or :func:`bayespassk.load`.
-    k : int or sequence of int, dims (k,)
-        Attempts allowed, 1 to 1e12.
-    target : {"benchmark", "population", "realised"}
-        As for :func:`bayespassk.forecast`.
-    random_seed : int, optional
-        As for :func:`bayespassk.forecast`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each system and k, with columns
-
-        - system, k;
-        - prior, likelihood: power-scaling sensitivity of the forecast as ArviZ computes it, the
-          distance between the forecast and that with the prior (or the likelihood) raised to a
-          power near 1, per doubling of the power. Above 0.05, the forecast depends on it;
-        - prior_share: how much of the precision of the forecast is from the prior, 0 to 1;
-        - band_ratio: width of the 95% band of the forecast over that of the prior predictive
-          (:func:`prior_predictive`) at this k.
-
-    Raises
-    ------
-    OptionError
-        If a k or the target has a value that means nothing.
-
-    Notes
-    -----
-    The prior_share is made of how the *spread* of the forecast changes with the power of the prior
-    and of the likelihood; where both are normal, it is the share of the prior in the precision.
-    The ratio of the columns prior and likelihood is not: where prior and data disagree, both shift
-    the forecast, equally and in opposite directions, and their ratio tends to 1 however many data
-    there are. The share has a Monte Carlo error of about 0.05 with 4,000 draws.
-
-    For the benchmark, a forecast also rests on the counts of its single problems and on the luck of
-    which p they have; both count as not prior. A share near zero says that the attempts outweigh
-    the prior *in this family*. It does not say that the family is right far beyond the attempts:
-    fit others and compare. A band_ratio above 1 is no error: the prior alone may be surer that
-    pass@k is near 1, and the attempts have contradicted it.
-
-    References
-    ----------
-    Kallioinen et al. 2024, arXiv:2107.14054.
-
-    Examples
-    --------
-    >>> import bayespassk as bp
-    >>> counts = bp.thin(bp.load_example(), 100, random_seed=1)
-    >>> fit = bp.fit(counts, bp.Beta(), pooling="none", random_seed=1)
-    >>> table = bp.sensitivity(fit, [10, 10**6])
-    >>> bool((table["prior_share"] < 0.5).all())
-    True
-    """
-    ks = check_k(k)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ForecastWarning)  # the table says the same, and more
-        draws = forecast(fit, ks, target, random_seed=random_seed)
-    return sensitivity_of(fit, draws)
-
-
-def sensitivity_of(fit: xr.DataTree, draws: xr.DataArray) -> "pd.DataFrame":
-    """Return the table of :func:`sensitivity` from a forecast of the fit."""
-    import pandas as pd
-
-    ks, seed = draws["k"].values, int(draws.attrs["forecast_seed"])
-    before = _widths(prior_predictive(family_of(fit), ks, random_seed=seed).values)
-    rows = []
-    for position, system in enumerate(draws["system"].values):
-        prior, likelihood = log_densities(fit, position)
-        weights = [_scaled(density) for density in (prior, likelihood)]
-        values = draws.isel(system=position).values.reshape(-1, len(ks))
-        ratio = _widths(values) / before
-        for i, one in enumerate(ks):
-            sense = [_power_scaling(values[:, i], pair) for pair in weights]
-            share = prior_share(values[:, i], prior, likelihood)
-            rows.append((str(system), int(one), *sense, share, ratio[i]))
-    columns = ["system", "k", "prior", "likelihood", "prior_share", "band_ratio"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-ALPHAS = (0.99, 1.01)
-
-
-def _widths(draws: Floats) -> Floats:
-    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
-    return np.asarray(high - low)
-
-
-def _scaled(log_density: Floats) -> list[Floats] | None:
-    """Return the weights of the draws with this density raised to each power; None if constant."""
-    from arviz_stats.base import array_stats
-
-    if np.ptp(log_density) == 0:
-        return None
-    weights = [np.exp(array_stats.power_scale_lw(log_density, alpha=alpha)) for alpha in ALPHAS]
-    return [weight / weight.sum() for weight in weights]
-
-
-def _power_scaling(values: Floats, weights: list[Floats] | None) -> float:
-    """Return the power-scaling sensitivity of `values`, dims (draw,)."""
-    from arviz_stats.base import array_stats
-
-    if weights is None or np.ptp(values) == 0:
-        return 0.0
-    lower, upper = (weight[None] for weight in weights)
-    return float(array_stats.power_scale_sense(values[None], lower, upper, *ALPHAS))

@@ -1,26 +1,19 @@
 """How much of a forecast is prior: its weight against that of the attempts."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
-import xarray as xr
-from numpy.typing import NDArray
 
 from bayespassk.arrays import Floats
 from bayespassk.errors import ForecastWarning
 from bayespassk.families.base import Prior, declared, log_prior
-from bayespassk.hierarchy import log_hyperprior
-from bayespassk.posterior import (
-    cell_log_moments,
-    family_of,
-    hierarchy_of,
-    parts_of,
-    system_design,
-)
+from bayespassk.options import MOST_K
+from bayespassk.posterior.fitted import Fitted
+from bayespassk.posterior.likelihood import cell_log_moments
+from bayespassk.posterior.pooling import log_hyperprior
 
-__all__ = ["FAR", "LIMIT", "log_densities", "most_attempts", "prior_share", "warn_if_prior_rules"]
-
+__all__ = ["FAR", "LIMIT", "log_densities", "prior_share", "warn_if_prior_rules"]
 
 FAR = 10
 """Up to this many times the attempts made, a forecast is not warned about."""
@@ -28,36 +21,36 @@ FAR = 10
 LIMIT = 0.5
 """A prior that weighs more than this weighs more than all else."""
 
+NAMED = 3
+"""Systems that are told of by name."""
+
 DRAWS = 1000
 """Draws that the warning looks at: its weights are right to about 0.05."""
 
 
-def log_densities(fit: xr.DataTree, system: int, step: int = 1) -> tuple[Floats, Floats]:
+def log_densities(fitted: Fitted, system: int, step: int = 1) -> tuple[Floats, Floats]:
     """Return log prior and log likelihood of one system at every `step`-th draw, dims (draw,).
 
     Up to constants; the likelihood is that of all its problems, p integrated out. With partial
     pooling the prior is that of what the systems share, and the likelihood that of all of them.
     """
-    if hierarchy_of(fit).pooling == "none":
-        return _log_prior(fit, system, step), _log_likelihood(fit, system, step)
-    systems = range(fit["posterior"].sizes["system"])
-    return _log_prior(fit, system, step), sum(
-        (_log_likelihood(fit, one, step) for one in systems), np.zeros(1)
-    )
+    alone = fitted.hierarchy.pooling == "none"
+    systems = [system] if alone else range(len(fitted.systems))
+    likelihoods = (_log_likelihood(fitted, one, step) for one in systems)
+    return _log_prior(fitted, system, step), sum(likelihoods, np.zeros(1))
 
 
-def _log_likelihood(fit: xr.DataTree, system: int, step: int) -> Floats:
-    family = family_of(fit)
+def _log_likelihood(fitted: Fitted, system: int, step: int) -> Floats:
     total = np.zeros(1)
-    for part in parts_of(fit, system):
+    for part in fitted.parts[system]:
         parameters = {name: value.ravel()[::step] for name, value in part.parameters.items()}
-        total = total + cell_log_moments(family, parameters, part.cells) @ part.cells.problems
+        moments = cell_log_moments(fitted.family, parameters, part.cells)
+        total = total + moments @ part.cells.problems
     return total
 
 
-def _log_prior(fit: xr.DataTree, system: int, step: int) -> Floats:
-    family, hierarchy = family_of(fit), hierarchy_of(fit)
-    posterior = fit["posterior"].dataset
+def _log_prior(fitted: Fitted, system: int, step: int) -> Floats:
+    family, hierarchy, posterior = fitted.family, fitted.hierarchy, fitted.posterior
     alone = hierarchy.pooling == "none"
     values = {
         str(name): variable.values.reshape(-1, *variable.shape[2:])[::step]
@@ -67,7 +60,7 @@ def _log_prior(fit: xr.DataTree, system: int, step: int) -> Floats:
         density = log_prior(family, values)
     else:
         values = {n: value if value.ndim > 1 else value[:, None] for n, value in values.items()}
-        density = log_hyperprior(family, hierarchy, values, system_design(fit))[0]
+        density = log_hyperprior(family, hierarchy, values, fitted.system_design)[0]
     for name, prior in declared(family).items() if hierarchy.problem_columns else ():
         effects = Prior(0.0, prior.between).log_density(values[f"problem_effect_{name}"], 0.0)
         density = density + effects.sum(-1)
@@ -122,51 +115,60 @@ def _normal_scores(values: Floats) -> Floats:
 
 
 def warn_if_prior_rules(
-    fit: xr.DataTree, forecast: xr.DataArray, *, near: float = np.inf, stacklevel: int = 2
+    fitted: Fitted,
+    far: Mapping[int, float],
+    draws: Callable[[int], Floats],
+    rests_on: str,
+    near: float = np.inf,
+    stacklevel: int = 2,
 ) -> None:
-    """Issue a :class:`ForecastWarning` where the prior outweighs the attempts at the largest k.
+    """Issue a :class:`ForecastWarning` where the prior outweighs the attempts.
 
-    Not for k up to `FAR` times the most attempts that a system made at a problem, nor up to `near`
-    if that is less.
+    Parameters
+    ----------
+    fitted : Fitted
+    far : mapping of int to float
+        By system, the k that is looked at. Up to `FAR` times the most attempts that it made at a
+        problem nothing is said of it; nor up to `near`, if that is less.
+    draws : callable
+        Takes the position of a system; returns the draws of its forecast at that k, dims (draw,).
+    rests_on : str
+        What is forecast there, in words.
     """
-    k = int(forecast["k"].values.max())
-    most = most_attempts(fit)
-    shares: dict[str, float] = {}
-    step = max(1, forecast.sizes["chain"] * forecast.sizes["draw"] // DRAWS)
-    systems = [str(system) for system in forecast["system"].values]
-    for position, system in enumerate(systems):
-        if k > min(FAR * most[position], near):
-            values = forecast.isel(system=position).sel(k=k).values.ravel()[::step]
-            share = prior_share(values, *log_densities(fit, position, step))
+    most = fitted.most_attempts
+    shares: dict[int, float] = {}
+    for system, k in far.items():
+        if k > min(FAR * most[system], near):
+            values = draws(system)
+            step = max(1, len(values) // DRAWS)
+            share = prior_share(values[::step], *log_densities(fitted, system, step))
             if share > LIMIT:
                 shares[system] = share
-    if shares:
-        message = _message(k, shares, dict(zip(systems, most, strict=True)))
-        warnings.warn(
-            ForecastWarning(
-                message, systems=tuple(shares), k=k, prior_share=tuple(shares.values())
-            ),
-            stacklevel=stacklevel + 1,
-        )
-
-
-def most_attempts(fit: xr.DataTree) -> NDArray[np.int64]:
-    """Return the most attempts at a problem, dims (system,)."""
-    constant = fit["constant_data"].dataset
-    most = np.zeros(fit["posterior"].sizes["system"], dtype=np.int64)
-    np.maximum.at(most, constant["system_index"].values, constant["attempts"].values)
-    return most
-
-
-def _message(k: int, shares: dict[str, float], most: dict[str, int]) -> str:
-    worst: Sequence[str] = sorted(shares, key=lambda system: -shares[system])[:3]
-    some = ", ".join(
-        f"{shares[system]:.0%} for {system!r} ({most[system]:,} attempts a problem)"
-        for system in worst
+    if not shares:
+        return
+    worst = sorted(shares, key=lambda system: -shares[system])
+    k = min(max(far[system] for system in worst), MOST_K)
+    several = len({far[system] for system in worst}) > 1
+    each = [
+        f"{shares[system]:.0%} for {fitted.systems[system]!r} ("
+        + (f"k = {_k(far[system])}, " if several else "")
+        + f"{most[system]:,} attempts a problem)"
+        for system in worst[:NAMED]
+    ]
+    warnings.warn(
+        ForecastWarning(
+            f"at k = {_k(max(far[system] for system in worst))} the prior weighs more than the "
+            f"attempts in {rests_on} of {len(shares)} of {len(far)} systems: {', '.join(each)}"
+            f"{', ...' if len(shares) > NAMED else ''}. What to do: more attempts or more "
+            "problems; forecasts from several families (bp.compare); or a prior you would defend. "
+            "See bp.sensitivity for other k",
+            systems=[fitted.systems[system] for system in sorted(shares)],
+            k=int(k),
+            prior_share=[shares[system] for system in sorted(shares)],
+        ),
+        stacklevel=stacklevel + 1,
     )
-    return (
-        f"at k = {k:,} the prior weighs more than the attempts in the forecast of {len(shares)} "
-        f"of {len(most)} systems: {some}{', ...' if len(shares) > 3 else ''}. What to do: more "
-        "attempts or more problems; forecasts from several families (bp.compare); or a prior "
-        "you would defend. See bp.sensitivity for other k"
-    )
+
+
+def _k(k: float) -> str:
+    return f"{k:,.0f}" if k <= MOST_K else "beyond 1e12"

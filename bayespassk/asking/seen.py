@@ -1,27 +1,49 @@
 """The problems that were attempted: draws of their success probabilities given their counts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
-from bayespassk.arrays import CHUNK, Floats
+from bayespassk.arrays import CHUNK, Floats, Ints
+from bayespassk.families import Family
 from bayespassk.families.base import Parameters
 from bayespassk.options import system_seed
-from bayespassk.posterior import Part, family_of, parts_of
+from bayespassk.posterior.fitted import Fitted, Part
 from bayespassk.special import log_no_success
 
-__all__ = ["Seen"]
-
-type Expected = Callable[[Parameters, Floats, Floats], Floats]
-"""Takes parameters (draw,), successes and failures (cell, 1); returns dims (draw, cell, value)."""
+__all__ = ["Averaged", "Seen", "rates_of"]
 
 COPIES = 64
 """Problems with equal counts that are drawn one by one; see `Seen`."""
 
 HELD = CHUNK // 2
 """Success probabilities held at a time."""
+
+
+class Averaged(Protocol):
+    """A question about the mean over problems of a function of p; see `question.Mean`."""
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """What it is asked at, dims (value,)."""
+
+    def drawn(
+        self,
+        family: Family,
+        parameters: Parameters,
+        rng: np.random.Generator,
+        successes: Ints,
+        failures: Ints,
+    ) -> Floats:
+        """Draw what `each` takes, dims (..., draw, problem)."""
+
+    def each(self, drawn: Floats, value: float) -> Floats:
+        """Return the function at one of `values`, dims (draw, problem)."""
+
+    def expected(self, family: Family, parameters: Parameters, c: Any, f: Any) -> Floats:
+        """Return its expectation for problems seen with (c, f), dims (draw, cell, value)."""
 
 
 class Seen:
@@ -38,7 +60,7 @@ class Seen:
 
     Parameters
     ----------
-    fit : DataTree
+    fitted : Fitted
     system : int
         Its position in the fit.
     seed : int
@@ -50,62 +72,24 @@ class Seen:
 
     def __init__(
         self,
-        fit: xr.DataTree,
+        fitted: Fitted,
         system: int,
         seed: int,
         rows: NDArray[np.bool_] | None = None,
     ):
-        self.family = family_of(fit)
-        self.parts = parts_of(fit, system, rows)
+        self.family = fitted.family
+        self.parts = fitted.parts[system] if rows is None else fitted.parts_of(system, rows)
         self.problems = int(sum(part.cells.problems.sum() for part in self.parts))
         """How many problems there are."""
-        posterior = fit["posterior"].dataset
-        self.shape = posterior.sizes["chain"], posterior.sizes["draw"]
-        self.seed = system_seed(seed, str(posterior["system"].values[system]))
+        self.shape = fitted.shape
+        self.seed = system_seed(seed, fitted.systems[system])
 
-    def pass_at_k(self, ks: NDArray[np.int64]) -> Floats:
-        """Return the mean over problems of 1 - (1-p)^k, dims (chain, draw, k)."""
+    def mean(self, question: Averaged) -> Floats:
+        """Return the mean over problems of a function of the p of each, dims (chain, draw, value).
 
-        def expected(parameters: Parameters, c: Floats, f: Floats) -> Floats:
-            moments = self.family.log_moment(parameters, c, f + np.append(0.0, ks))
-            return np.asarray(-np.expm1(moments[..., 1:] - moments[..., :1]))
-
-        return self.mean(lambda rate, k: -np.expm1(-k * rate), ks, expected)
-
-    def fail_at_k(self, ks: NDArray[np.int64]) -> Floats:
-        """Return the mean over problems of (1-p)^k, dims (chain, draw, k): digits of small ones."""
-
-        def expected(parameters: Parameters, c: Floats, f: Floats) -> Floats:
-            moments = self.family.log_moment(parameters, c, f + np.append(0.0, ks))
-            return np.asarray(np.exp(moments[..., 1:] - moments[..., :1]))
-
-        return self.mean(lambda rate, k: np.exp(-k * rate), ks, expected)
-
-    def pass_hat_k(self, ks: NDArray[np.int64]) -> Floats:
-        """Return the mean over problems of p^k, dims (chain, draw, k)."""
-
-        def expected(parameters: Parameters, c: Floats, f: Floats) -> Floats:
-            moments = self.family.log_moment(parameters, c + np.append(0.0, ks), f)
-            return np.asarray(np.exp(moments[..., 1:] - moments[..., :1]))
-
-        return self.mean(lambda rate, k: _success_probability(rate) ** k, ks, expected)
-
-    def mean(
-        self,
-        of: Callable[[Floats, float], Floats],
-        values: NDArray[np.int64] | Floats,
-        expected: Expected,
-    ) -> Floats:
-        """Return the mean over problems of a function, dims (chain, draw, value).
-
-        Parameters
-        ----------
-        of : callable
-            Takes the rates -log(1-p), dims (draw, problem), and one of `values`.
-        values : array, dims (value,)
-        expected : callable
-            Returns the posterior expectation of the function for a problem of given counts.
+        Where many problems have equal counts, it is drawn of some of them and expected of the rest.
         """
+        values = question.values
         result = np.zeros((self.shape[0] * self.shape[1], len(values)))
         for part, cells, draws, parameters, rng in self._blocks():
             problems = part.cells.problems
@@ -113,16 +97,19 @@ class Seen:
             pull = np.sqrt(copies / problems)
             weight = np.where(cells, pull * problems / copies, 0.0) / self.problems
             copies = np.where(cells, copies, 0)
-            rate, weight = self.rates(part, parameters, copies, rng), np.repeat(weight, copies)
-            result[draws] += np.stack([of(rate, value) @ weight for value in values], axis=-1)
+            drawn = question.drawn(self.family, parameters, rng, *_each(part, copies))
+            weight = np.repeat(weight, copies)
+            means = [question.each(drawn, value) @ weight for value in values]
+            result[draws] += np.stack(means, axis=-1)
             if many.any():
                 weight = ((1 - pull) * problems)[many] / self.problems
                 c, f = _large(part, many)
                 for some, given in _in_parts(draws, parameters, c.size * len(values)):
-                    result[some] += np.einsum("scj,c->sj", expected(given, c, f), weight)
+                    expected = question.expected(self.family, given, c, f)
+                    result[some] += np.einsum("scj,c->sj", expected, weight)
         return result.reshape(*self.shape, len(values))
 
-    def realised(self, ks: NDArray[np.int64]) -> Floats:
+    def realised(self, ks: Ints | Floats) -> Floats:
         """Return the share of problems that one new run solves by k, dims (chain, draw, k).
 
         A run first succeeds after more than k attempts with probability (1 - p)^k, so it has
@@ -133,7 +120,8 @@ class Seen:
         for part, cells, draws, parameters, rng in self._blocks():
             problems = part.cells.problems
             many = cells & (problems > COPIES)
-            rate = self.rates(part, parameters, np.where(cells & ~many, problems, 0), rng)
+            few = _each(part, np.where(cells & ~many, problems, 0))
+            rate = rates_of(self.family, parameters, rng, *few)
             patience = rng.standard_exponential(rate.shape)
             result[draws] += np.stack([(k * rate >= patience).sum(-1) for k in ks], axis=-1)
             if many.any():
@@ -146,9 +134,24 @@ class Seen:
                     result[some, order] += first.cumsum(-1).sum(1)
         return (result / self.problems).reshape(*self.shape, len(ks))
 
-    def of_log(
-        self, attempts: NDArray[np.int64], ks: NDArray[np.int64], draws: int = 1000
-    ) -> Floats:
+    def each_problem(self) -> Iterator[tuple[slice, Floats, np.random.Generator]]:
+        """Yield some draws of the posterior with the p of every problem, dims (draw, problem)."""
+        rng = np.random.default_rng([self.seed, 1])
+        total = self.shape[0] * self.shape[1]
+        step = max(1, CHUNK // self.problems)
+        for i in range(0, total, step):
+            draws = slice(i, min(i + step, total))
+            drawn = [
+                self.family.draw_seen(
+                    {name: value.ravel()[draws] for name, value in part.parameters.items()},
+                    rng,
+                    *_each(part, part.cells.problems),
+                )
+                for part in self.parts
+            ]
+            yield draws, np.concatenate(drawn, axis=1), rng
+
+    def of_log(self, attempts: Ints, ks: Ints, draws: int = 1000) -> Floats:
         """Return Chen's estimate from a longer log, of which the fit saw a part: dims (draw, k).
 
         The hidden attempts at a problem succeed with its p, drawn given what was shown of it; the
@@ -200,24 +203,27 @@ class Seen:
                     some = {name: value[draws] for name, value in flat.items()}
                     yield part, block == number, draws, some, rng
 
-    def rates(
-        self,
-        part: Part,
-        parameters: Parameters,
-        copies: NDArray[np.int64],
-        rng: np.random.Generator,
-    ) -> Floats:
-        """Return draws of -log(1 - p), dims (draw, problem), so many of each cell."""
-        successes = np.repeat(part.cells.successes, copies)
-        failures = np.repeat(part.cells.failures, copies)
-        p = self.family.draw_seen(parameters, rng, successes, failures)
-        with np.errstate(divide="ignore"):
-            return -np.log1p(-p)
 
-
-def _solved(
-    successes: NDArray[np.int64], attempts: NDArray[np.int64], ks: NDArray[np.int64]
+def rates_of(
+    family: Family,
+    parameters: Parameters,
+    rng: np.random.Generator,
+    successes: Ints,
+    failures: Ints,
 ) -> Floats:
+    """Return draws of -log(1-p) of problems with these counts, dims (draw, problem)."""
+    p = family.draw_seen(parameters, rng, successes, failures)
+    with np.errstate(divide="ignore"):
+        return -np.log1p(-p)
+
+
+def _each(part: Part, copies: Ints) -> tuple[Ints, Ints]:
+    """Return the successes and failures of so many problems of each cell, dims (problem,)."""
+    cells = part.cells
+    return np.repeat(cells.successes, copies), np.repeat(cells.failures, copies)
+
+
+def _solved(successes: Ints, attempts: Ints, ks: Ints) -> Floats:
     """Return the sum over problems of Chen's 1 - C(n-c, k) / C(n, k), dims (draw, k).
 
     `successes` have dims (draw, problem); what is distinct among them is evaluated once.
@@ -241,10 +247,6 @@ def _in_parts(
         some = slice(i, min(i + step, draws.stop))
         inner = slice(some.start - draws.start, some.stop - draws.start)
         yield some, {name: value[inner] for name, value in parameters.items()}
-
-
-def _success_probability(rate: Floats) -> Floats:
-    return np.asarray(-np.expm1(-rate))
 
 
 def _large(part: Part, many: NDArray[np.bool_]) -> tuple[Floats, Floats]:

@@ -3,12 +3,14 @@
 import secrets
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from bayespassk.asking.pass_at_k import PassAtK
+from bayespassk.asking.question import ask
 from bayespassk.counts import Counts
 from bayespassk.errors import (
     ConvergenceWarning,
@@ -19,9 +21,9 @@ from bayespassk.errors import (
 from bayespassk.families import Family, default_family
 from bayespassk.families.base import draw_prior
 from bayespassk.fitting import fit
-from bayespassk.forecasting import forecast
-from bayespassk.options import check_k
-from bayespassk.posterior import MAX_PARETO_K, diagnostics
+from bayespassk.options import Target, check_k
+from bayespassk.posterior.diagnostics import MAX_PARETO_K, diagnostics_of
+from bayespassk.posterior.fitted import Fitted, opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,12 +193,12 @@ def _simulate_once(
     with warnings.catch_warnings():
         for expected in (PriorDrivenWarning, ConvergenceWarning, ForecastWarning):
             warnings.simplefilter("ignore", expected)
-        posterior = fit(
-            counts, family, random_seed=int(rng.integers(2**31)), progress=False, **options
+        posterior = opened(
+            fit(counts, family, random_seed=int(rng.integers(2**31)), progress=False, **options)
         )
         truth, draws = _quantities(family, free, p, ks, posterior, rng)
     ranks = {name: _rank(draws[name], truth[name], rng) for name in truth}
-    found = diagnostics(posterior)
+    found = diagnostics_of(posterior)
     good = found.divergences == 0 and not (found.max_rhat or 1.0) > 1.05
     return ranks, good and not (found.pareto_k or 0.0) > MAX_PARETO_K
 
@@ -206,18 +208,18 @@ def _quantities(
     free: dict[str, NDArray[np.float64]],
     p: NDArray[np.float64],
     ks: NDArray[np.int64],
-    posterior: xr.DataTree,
+    posterior: Fitted,
     rng: np.random.Generator,
 ) -> tuple[dict[str, float], dict[str, NDArray[np.float64]]]:
     """Return the truth and the draws of every quantity."""
     with np.errstate(divide="ignore"):
         rate = -np.log1p(-p)
     truth = {name: float(value[0]) for name, value in free.items()}
-    draws = {name: posterior["posterior"].dataset[name].values.ravel() for name in free}
+    draws = {name: posterior.posterior[name].values.ravel() for name in free}
     population = -np.expm1(family.log_moment(family.natural(free), 0, ks.astype(float)))[0]
     patience = rng.standard_exponential(p.shape)
-    for target in ("benchmark", "population", "realised"):
-        values = forecast(posterior, ks, target=target).values.reshape(-1, len(ks))
+    for target in get_args(Target.__value__):
+        values = ask(posterior, PassAtK(ks), target, warn=False).values.reshape(-1, len(ks))
         for i, k in enumerate(ks):
             name = f"{target} pass@{k:,}"
             draws[name] = values[:, i]

@@ -1,21 +1,21 @@
 """The truth behind verdicts: forecasts from fits whose verifier is sometimes wrong."""
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayespassk.arrays import Floats
+from bayespassk.arrays import Floats, Ints
+from bayespassk.asking.pass_at_k import PassAtK
+from bayespassk.asking.question import Mean, ask
 from bayespassk.errors import OptionError
-from bayespassk.families import Verified
+from bayespassk.families import Family, Verified
 from bayespassk.families.base import Parameters
-from bayespassk.forecasting import forecast
-from bayespassk.influence import warn_if_prior_rules
 from bayespassk.options import MOST_K, check_interval, check_k
-from bayespassk.posterior import Part, family_of, outer_coords, parts_of
-from bayespassk.seen import Seen
+from bayespassk.posterior.fitted import Fitted, opened
 from bayespassk.special import NUMPY
 
 if TYPE_CHECKING:
@@ -80,9 +80,7 @@ def apparent_pass_at_k(
     >>> bool((apparent.median(("chain", "draw")) > true.median(("chain", "draw"))).all())
     True
     """
-    _check(fit, target)
-    result = forecast(fit, k, target, random_seed=random_seed)
-    return result.rename("apparent_pass_at_k")
+    return ask(_verified(fit), ApparentPassAtK(check_k(k)), target, random_seed)
 
 
 def true_pass_at_k(
@@ -128,10 +126,7 @@ def true_pass_at_k(
     --------
     See :func:`apparent_pass_at_k`.
     """
-    ks = check_k(k).astype(float)
-    return _forecast(
-        fit, _Question("true_pass_at_k", _correct, _expected(False)), ks, target, random_seed
-    )
+    return ask(_verified(fit), TruePassAtK(check_k(k).astype(float)), target, random_seed)
 
 
 def first_pass_correct_at_k(
@@ -187,9 +182,8 @@ def first_pass_correct_at_k(
     >>> bool((at_k.values <= ceiling.values + 1e-9).all())
     True
     """
-    ks = check_k(k).astype(float)
-    question = _Question("first_pass_correct_at_k", _first_pass, _expected(True))
-    return _forecast(fit, question, ks, target, random_seed)
+    question = FirstPassCorrect(check_k(k).astype(float))
+    return ask(_verified(fit), question, target, random_seed)
 
 
 def first_pass_ceiling(
@@ -234,8 +228,7 @@ def first_pass_ceiling(
     --------
     See :func:`first_pass_correct_at_k`.
     """
-    question = _Question("first_pass_ceiling", _first_pass, _expected(True))
-    return _forecast(fit, question, np.array([np.inf]), target, random_seed)
+    return ask(_verified(fit), FirstPassCeiling(np.array([np.inf])), target, random_seed)
 
 
 def resampling_utility(
@@ -297,23 +290,10 @@ def resampling_utility(
     number = isinstance(cost, int | float | np.number) and not isinstance(cost, bool)
     if not number or not 0 <= cost < np.inf:
         raise OptionError(f"cost must be a finite number, 0 or more; got {cost!r}")
-    ks = GRID if k is None else check_k(k)
-
-    def worth(drawn: Floats, k: float) -> Floats:
-        correct = _first_pass(drawn, k)
-        return np.asarray((1 + cost) * correct + cost * np.expm1(-k * drawn[2]))
-
-    def expected(family: Verified, parameters: Parameters, ks: Floats, c: Any, f: Any) -> Floats:
-        correct = _expected(True)(family, parameters, ks, c, f)
-        seen = family.log_moment(parameters, c, f + np.append(0.0, ks))
-        accepted = -np.expm1(seen[..., 1:] - seen[..., :1])
-        return np.asarray((1 + cost) * correct - cost * accepted)
-
-    question = _Question("utility", worth, expected)
-    result = _forecast(fit, question, ks.astype(float), target, random_seed, warn=False)
-    nothing = xr.zeros_like(result.isel(k=[0])).assign_coords(k=[0.0])
+    ks = (GRID if k is None else check_k(k)).astype(float)
+    result = ask(_verified(fit), Utility(ks, float(cost)), target, random_seed)
+    nothing = xr.zeros_like(result.isel(k=[0])).assign_coords(k=[0])
     result = xr.concat([nothing, result], "k", combine_attrs="override")
-    result = result.assign_coords(k=result["k"].astype(np.int64))
     return result.assign_attrs(cost=float(cost))
 
 
@@ -377,141 +357,126 @@ def best_resampling(utility: xr.DataArray, prob: float = 0.95) -> "pd.DataFrame"
     return table
 
 
-class _Question(NamedTuple):
-    """What is asked of the truth.
-
-    Attributes
-    ----------
-    name : str
-    each : callable
-        Takes draws of problems, dims (3, draw, problem), as :meth:`_SeenTruth.rates` returns
-        them, and a k.
-    expected : callable
-        Takes the family, parameters, dims (...), all k, dims (k,), and successes and failures of
-        problems, dims (cell, 1); returns the expectation given these, dims (..., cell, k).
-    """
-
-    name: str
-    each: Callable[[Floats, float], Floats]
-    expected: Callable[[Verified, Parameters, Floats, Any, Any], Floats]
-
-
-def _correct(drawn: Floats, k: float) -> Floats:
-    return np.asarray(-np.expm1(-k * drawn[0]))
-
-
-def _first_pass(drawn: Floats, k: float) -> Floats:
-    by_k = np.ones_like(drawn[2]) if np.isinf(k) else -np.expm1(-k * drawn[2])
-    return np.asarray(drawn[1] * by_k)
-
-
-def _expected(first_pass: bool) -> Callable[[Verified, Parameters, Floats, Any, Any], Floats]:
-    def of(family: Verified, parameters: Parameters, ks: Floats, c: Any, f: Any) -> Floats:
-        truth = family.log_truth(parameters, ks, c, f, first_pass=first_pass)
-        return np.asarray(np.exp(truth - family.log_moment(parameters, c, f)))
-
-    return of
-
-
-class _SeenTruth(Seen):
-    """The attempted problems of one system, with their p and what the verifier makes of it."""
-
-    def rates(
-        self,
-        part: Part,
-        parameters: Parameters,
-        copies: NDArray[np.int64],
-        rng: np.random.Generator,
-    ) -> Floats:
-        """Return draws of -log(1-p), p t / q and -log(1-q), dims (3, draw, problem)."""
-        family = _verified(self.family)
-        successes = np.repeat(part.cells.successes, copies)
-        failures = np.repeat(part.cells.failures, copies)
-        logit = family.draw_truth(parameters, rng, successes, failures)
-        _, rejected, correct = family.judged(parameters, logit)
-        return np.stack([-NUMPY.log_sigmoid(-logit), np.exp(correct), -rejected])
-
-
-def _forecast(
-    fit: xr.DataTree,
-    question: _Question,
-    ks: Floats,
-    target: Known,
-    random_seed: int | None,
-    *,
-    warn: bool = True,
-) -> xr.DataArray:
-    """Return the draws of a question, dims (chain, draw, system, k)."""
-    _check(fit, target)
-    seed = int(fit.attrs["random_seed"]) if random_seed is None else random_seed
-    answer = _of_kind if target == "population" else _of_problems
-    systems = range(fit["posterior"].sizes["system"])
-    values = [answer(fit, system, question, ks, seed) for system in systems]
-    result = xr.DataArray(
-        np.stack(values, axis=2),
-        dims=("chain", "draw", "system", "k"),
-        coords=outer_coords(fit) | {"k": ks if np.isinf(ks).any() else ks.astype(np.int64)},
-        name=question.name,
-        attrs={
-            "target": target,
-            "forecast_seed": seed,
-            **{key: fit.attrs[key] for key in ("family", "input_sha256", "bayespassk_version")},
-        },
-    )
-    if warn:
-        near = 1 / max(_false_positives(fit), 1 / MOST_K)
-        reached = np.where(np.isinf(ks), np.ceil(near) + 1, ks)  # where the ceiling nearly is
-        far = result.assign_coords(k=reached.astype(np.int64))
-        warn_if_prior_rules(fit, far, near=near, stacklevel=3)
-    return result
-
-
-def _of_kind(fit: xr.DataTree, system: int, question: _Question, ks: Floats, _seed: int) -> Floats:
-    """Return the answer for new problems like those of one system, dims (chain, draw, k)."""
-    family, parts = _verified(family_of(fit)), parts_of(fit, system)
-    none = np.zeros((1, 1))
-    problems = sum(len(part.rows) for part in parts)
-    each = (
-        len(part.rows) / problems * question.expected(family, part.parameters, ks, none, none)
-        for part in parts
-    )
-    return np.asarray(sum(each))[..., 0, :]
-
-
-def _of_problems(
-    fit: xr.DataTree, system: int, question: _Question, ks: Floats, seed: int
-) -> Floats:
-    """Return the answer for the problems that a system attempted, dims (chain, draw, k)."""
-    seen = _SeenTruth(fit, system, seed)
-    family = _verified(seen.family)
-
-    def expected(parameters: Parameters, c: Floats, f: Floats) -> Floats:
-        return question.expected(family, parameters, ks, c, f)
-
-    return seen.mean(question.each, ks, expected)
-
-
-def _false_positives(fit: xr.DataTree) -> float:
-    """Return the false-positive rate of a fit, the posterior median if it was learned."""
-    rate = _verified(family_of(fit)).false_positive_rate
-    if isinstance(rate, float):
-        return rate
-    return float(fit["posterior"].dataset["false_positive_rate"].median())
-
-
-def _verified(family: Any) -> Verified:
-    """Return the family, or raise an error if it does not tell verdicts from the truth."""
-    if not isinstance(family, Verified):
+def _verified(fit: xr.DataTree) -> Fitted:
+    """Return a fit, opened, or raise an error if it does not tell verdicts from the truth."""
+    fitted = opened(fit)
+    if not isinstance(fitted.family, Verified):
         raise OptionError(
             "the truth behind verdicts needs a fit with bp.Verified around its family; this one of "
-            f"{family.full_name} takes verdicts for the truth, and bp.forecast is for it"
+            f"{fitted.family.full_name} takes verdicts for the truth, and bp.forecast is for it"
         )
-    return family
+    return fitted
 
 
-def _check(fit: xr.DataTree, target: str) -> None:
-    _verified(family_of(fit))
-    if target not in ("benchmark", "population"):
-        raise OptionError(
-            f"target must be 'benchmark' or 'population' for forecasts of the truth; got {target!r}"
-        )
+# The questions -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class ApparentPassAtK(PassAtK):
+    """That one of k attempts is accepted."""
+
+    name: ClassVar[str] = "apparent_pass_at_k"
+    not_of_runs: ClassVar[str] = "forecasts of the truth"
+
+
+@dataclass(frozen=True, eq=False)
+class _OfTruth(Mean):
+    """What is drawn of each problem is its p and what the verifier makes of it."""
+
+    values: Floats
+    not_of_runs: ClassVar[str] = "forecasts of the truth"
+    first_pass: ClassVar[bool]
+
+    def drawn(
+        self,
+        family: Family,
+        parameters: Parameters,
+        rng: np.random.Generator,
+        successes: Ints,
+        failures: Ints,
+    ) -> Floats:
+        """Draw -log(1-p), p t / q and -log(1-q), dims (3, draw, problem)."""
+        verified = cast("Verified", family)
+        logit = verified.draw_truth(parameters, rng, successes, failures)
+        _, rejected, correct = verified.judged(parameters, logit)
+        return np.stack([-NUMPY.log_sigmoid(-logit), np.exp(correct), -rejected])
+
+    def expected(self, family: Family, parameters: Parameters, c: Any, f: Any) -> Floats:
+        """Return the expectation of the truth."""
+        verified = cast("Verified", family)
+        truth = verified.log_truth(parameters, self.values, c, f, first_pass=self.first_pass)
+        return np.asarray(np.exp(truth - family.log_moment(parameters, c, f)))
+
+    def near(self, fitted: Fitted) -> float:
+        """Return 1 / phi, of the posterior median where that was learned."""
+        rate = cast("Verified", fitted.family).false_positive_rate
+        if not isinstance(rate, float):
+            rate = float(fitted.posterior["false_positive_rate"].median())
+        return 1 / max(rate, 1 / MOST_K)
+
+    def coord(self) -> NDArray[Any]:
+        """Return the k as whole numbers."""
+        return self.values.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class TruePassAtK(_OfTruth):
+    """That one of k attempts is correct."""
+
+    name: ClassVar[str] = "true_pass_at_k"
+    first_pass: ClassVar[bool] = False
+
+    def each(self, drawn: Floats, value: float) -> Floats:
+        """Return 1 - (1-p)^k."""
+        return np.asarray(-np.expm1(-value * drawn[0]))
+
+
+@dataclass(frozen=True, eq=False)
+class FirstPassCorrect(_OfTruth):
+    """That the first of k attempts to be accepted is correct."""
+
+    name: ClassVar[str] = "first_pass_correct_at_k"
+    first_pass: ClassVar[bool] = True
+
+    def each(self, drawn: Floats, value: float) -> Floats:
+        """Return p t / q (1 - (1-q)^k)."""
+        by_k = np.ones_like(drawn[2]) if np.isinf(value) else -np.expm1(-value * drawn[2])
+        return np.asarray(drawn[1] * by_k)
+
+
+@dataclass(frozen=True, eq=False)
+class FirstPassCeiling(FirstPassCorrect):
+    """The same of attempts without end."""
+
+    name: ClassVar[str] = "first_pass_ceiling"
+
+    def coord(self) -> NDArray[Any]:
+        """Return the infinite k."""
+        return self.values
+
+    def far(self, fitted: Fitted, answers: Any) -> Floats:
+        """Return a k at which the ceiling nearly is."""
+        return np.full(len(answers), np.ceil(self.near(fitted)) + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Utility(FirstPassCorrect):
+    """What a correct answer gains, less what a wrong one costs."""
+
+    cost: float
+    name: ClassVar[str] = "utility"
+
+    def each(self, drawn: Floats, value: float) -> Floats:
+        """Return (1 + cost) times the first pass correct, less cost times any pass."""
+        correct = super().each(drawn, value)
+        return np.asarray((1 + self.cost) * correct + self.cost * np.expm1(-value * drawn[2]))
+
+    def expected(self, family: Family, parameters: Parameters, c: Any, f: Any) -> Floats:
+        """Return the expectation of that."""
+        correct = super().expected(family, parameters, c, f)
+        accepted = PassAtK(self.values).expected(family, parameters, c, f)
+        return np.asarray((1 + self.cost) * correct - self.cost * accepted)
+
+    def far(self, fitted: Fitted, answers: Any) -> None:
+        """Return nothing: it is a curve to find the top of, which lies at small k."""
+        del fitted, answers

@@ -1,0 +1,315 @@
+"""pass@k at any k, as draws from the posterior; pass^k, and how fast fail@k falls."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+
+from bayespassk.arrays import Floats, Ints
+from bayespassk.asking.question import Kind, Mean, Question, ask
+from bayespassk.asking.seen import Seen
+from bayespassk.families import Family
+from bayespassk.families.base import Parameters
+from bayespassk.options import Target, check_k
+from bayespassk.posterior.fitted import Fitted, opened
+
+__all__ = [
+    "FailAt",
+    "FailAtK",
+    "PassAtK",
+    "PassHatK",
+    "fail_of_kind",
+    "fail_of_problems",
+    "forecast",
+    "pass_hat_k",
+    "tail_exponent",
+]
+
+type FailAt = Callable[[Floats], Floats]
+"""Takes numbers of attempts, dims (k,); returns fail@k at every draw, dims (draw, k)."""
+
+
+def forecast(
+    fit: xr.DataTree,
+    k: float | Iterable[float],
+    target: Target = "benchmark",
+    *,
+    at: Mapping[str, Any] | None = None,
+    random_seed: int | None = None,
+) -> xr.DataArray:
+    """Return the posterior of pass@k for each system: one value a draw, not summarised.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From :func:`bayespassk.fit` or :func:`bayespassk.load`.
+    k : int or sequence of int, dims (k,)
+        Attempts allowed, 1 to 1e12; far beyond the attempts made, if need be.
+    target : {"benchmark", "population", "realised"}
+        What pass@k is asked of. "benchmark": the very problems that were attempted, the mean
+        over them of 1 - (1 - p)^k, with their p as uncertain as their counts leave them.
+        "population": all problems of the kind; what a new problem drawn at random would give.
+        "realised": the share of the attempted problems that one new run of k attempts at each
+        would solve; the benchmark's pass@k and the luck of that run.
+    at : mapping of str to value, optional
+        For the target "population" of a fit with covariates: new problems with these values, such
+        as ``{"level": 5}``, in place of problems with the values of those attempted.
+    random_seed : int, optional
+        Repeats the draws of p and of the run; by default follows from the seed of the fit, so
+        that the same forecast of the same fit is the same. "population" draws nothing.
+
+    Returns
+    -------
+    xarray.DataArray
+        pass@k, dims (chain, draw, system, k). Draws are joint over k, so that differences,
+        ratios and bands over k of these draws are right; and over systems, which are independent
+        without pooling.
+
+    Warns
+    -----
+    ForecastWarning
+        At the largest k, if that is beyond 10 times the attempts made at any problem, the prior
+        weighs more than the attempts; see :func:`bayespassk.sensitivity`.
+
+    Raises
+    ------
+    OptionError
+        If a k or the target has a value that means nothing.
+
+    Notes
+    -----
+    Attempts say nothing about success probabilities far below 1/n. For k far beyond n the
+    forecast rests on the family and the prior: the band contains what they leave open, not the
+    chance that they are wrong.
+
+    A success is an attempt that was accepted. Of a fit with :class:`bayespassk.Verified` this is
+    the apparent pass@k; :func:`bayespassk.true_pass_at_k` is for the truth.
+
+    Examples
+    --------
+    >>> import bayespassk as bp
+    >>> counts = bp.thin(bp.load_example(), 100, random_seed=1)
+    >>> fit = bp.fit(counts, bp.Beta(), pooling="none", random_seed=1)
+    >>> draws = bp.forecast(fit, [1, 100, 10_000])
+    >>> draws.dims
+    ('chain', 'draw', 'system', 'k')
+    """
+    return ask(opened(fit), PassAtK(check_k(k)), target, random_seed, at=at)
+
+
+def pass_hat_k(
+    fit: xr.DataTree,
+    k: float | Iterable[float],
+    target: Target = "benchmark",
+    *,
+    random_seed: int | None = None,
+) -> xr.DataArray:
+    """Return the posterior of pass^k: the probability that all of k attempts succeed.
+
+    The mean of p^k over problems: reliability, where pass@k is reach.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From :func:`bayespassk.fit` or :func:`bayespassk.load`.
+    k : int or sequence of int, dims (k,)
+        Attempts that must all succeed, 1 to 1e12.
+    target : {"benchmark", "population", "realised"}
+        As for :func:`bayespassk.forecast`; "realised" is the share of the attempted problems at
+        which a new run of k attempts would not fail once.
+    random_seed : int, optional
+        As for :func:`bayespassk.forecast`.
+
+    Returns
+    -------
+    xarray.DataArray
+        pass^k, dims (chain, draw, system, k), joint over k. :func:`bayespassk.summarize` makes a
+        table of it.
+
+    Raises
+    ------
+    OptionError
+        If a k or the target means nothing.
+
+    Warns
+    -----
+    ForecastWarning
+        As :func:`bayespassk.forecast`.
+
+    Notes
+    -----
+    At k far beyond the attempts made it rests on how the family ends near p = 1, of which
+    attempts say as little as of its end near 0.
+
+    References
+    ----------
+    Yao et al. 2024, arXiv:2406.12045 (pass^k).
+
+    Examples
+    --------
+    >>> import bayespassk as bp
+    >>> counts = bp.thin(bp.load_example(), 100, random_seed=1)
+    >>> fit = bp.fit(counts, bp.Beta(), pooling="none", random_seed=1)
+    >>> bp.pass_hat_k(fit, [1, 5]).dims
+    ('chain', 'draw', 'system', 'k')
+    """
+    return ask(opened(fit), PassHatK(check_k(k)), target, random_seed)
+
+
+def tail_exponent(fit: xr.DataTree, k: float | Iterable[float]) -> xr.DataArray:
+    """Return the posterior of the local tail exponent: how fast fail@k falls at k.
+
+    ``-d log fail@k / d log k`` for a new problem: an exponent of 0.3 says that fail@k falls as
+    k^-0.3 near k, so that ten times the attempts leave half as many problems unsolved.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From :func:`bayespassk.fit` or :func:`bayespassk.load`.
+    k : int or sequence of int, dims (k,)
+        Where to look, 1 to 1e12.
+
+    Returns
+    -------
+    xarray.DataArray
+        The exponent, dims (chain, draw, system, k). :func:`summarize` makes a table of it.
+
+    Notes
+    -----
+    For large k it goes to a for a beta, a scaled beta, a Kumaraswamy family and a Libby-Novick
+    beta, to a g for a generalized beta, to the smallest of its components' for a mixture, to 0 with
+    zero inflation (a plateau), and it grows without end for a logit-normal. At k far beyond the
+    attempts it is the family that speaks.
+
+    References
+    ----------
+    Schaeffer et al. 2025, arXiv:2502.17578.
+    """
+    return ask(opened(fit), TailExponent(check_k(k)), "population")
+
+
+# The questions -----------------------------------------------------------------------------------
+
+
+def _ratios(family: Family, parameters: Parameters, c: Any, f: Any, ks: Any) -> Floats:
+    """Return log E[(1-p)^k] of problems seen with (c, f), dims (..., cell, k)."""
+    moments = family.log_moment(parameters, c, f + np.append(0.0, ks))
+    return np.asarray(moments[..., 1:] - moments[..., :1])
+
+
+@dataclass(frozen=True, eq=False)
+class PassAtK(Mean):
+    """1 - (1-p)^k: that one of k attempts succeeds."""
+
+    values: Ints | Floats
+    name: ClassVar[str] = "pass_at_k"
+
+    def each(self, drawn: Floats, value: float) -> Floats:
+        """Return pass@k of problems with these rates."""
+        return np.asarray(-np.expm1(-value * drawn))
+
+    def expected(self, family: Family, parameters: Parameters, c: Any, f: Any) -> Floats:
+        """Return the expectation of pass@k."""
+        return np.asarray(-np.expm1(_ratios(family, parameters, c, f, self.values)))
+
+    def of_kind(self, kind: Kind) -> Floats:
+        """Return pass@k of new problems."""
+        return np.asarray(-np.expm1(kind.log_fail(self.values)))
+
+    def of_run(self, seen: Seen) -> Floats:
+        """Return the share of problems that one run solves by k."""
+        return seen.realised(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class FailAtK(Mean):
+    """(1-p)^k: that none of k attempts succeeds, with the digits of small ones; k may be any."""
+
+    values: Floats
+    name: ClassVar[str] = "fail_at_k"
+
+    def each(self, drawn: Floats, value: float) -> Floats:
+        """Return fail@k of problems with these rates."""
+        return np.asarray(np.exp(-value * drawn))
+
+    def expected(self, family: Family, parameters: Parameters, c: Any, f: Any) -> Floats:
+        """Return the expectation of fail@k."""
+        return np.asarray(np.exp(_ratios(family, parameters, c, f, self.values)))
+
+    def of_kind(self, kind: Kind) -> Floats:
+        """Return fail@k of new problems."""
+        return np.exp(kind.log_fail(self.values))
+
+    def of_run(self, seen: Seen) -> Floats:
+        """Return fail@k of the problems that a run is made at, without its luck."""
+        return seen.mean(self)
+
+
+def fail_of_kind(kind: Kind) -> FailAt:
+    """Return fail@k of new problems as a function of k."""
+    return lambda ks: FailAtK(ks).of_kind(kind).reshape(-1, len(ks))
+
+
+def fail_of_problems(seen: Seen) -> FailAt:
+    """Return fail@k of the problems attempted as a function of k."""
+    return lambda ks: seen.mean(FailAtK(ks)).reshape(-1, len(ks))
+
+
+@dataclass(frozen=True, eq=False)
+class PassHatK(Mean):
+    """p^k: that all of k attempts succeed."""
+
+    values: Ints
+    name: ClassVar[str] = "pass_hat_k"
+
+    def each(self, drawn: Floats, value: float) -> Floats:
+        """Return pass^k of problems with these rates."""
+        return np.asarray((-np.expm1(-drawn)) ** value)
+
+    def expected(self, family: Family, parameters: Parameters, c: Any, f: Any) -> Floats:
+        """Return the expectation of pass^k."""
+        moments = family.log_moment(parameters, c + np.append(0.0, self.values), f)
+        return np.asarray(np.exp(moments[..., 1:] - moments[..., :1]))
+
+    def of_kind(self, kind: Kind) -> Floats:
+        """Return pass^k of new problems."""
+        ks = self.values.astype(float)
+        return kind.mean(lambda given: np.exp(kind.family.log_moment(given, ks, 0)))
+
+    def of_run(self, seen: Seen) -> Floats:
+        """Return the share of problems at which one run of k attempts does not fail."""
+        result = np.empty((seen.shape[0] * seen.shape[1], len(self.values)))
+        for draws, p, rng in seen.each_problem():
+            with np.errstate(divide="ignore"):
+                until_failure = rng.standard_exponential(p.shape) / -np.log(p)
+            result[draws] = np.stack([(until_failure >= k).mean(1) for k in self.values], axis=-1)
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class TailExponent(Question):
+    """-d log fail@k / d log k of new problems."""
+
+    values: Ints
+    name: ClassVar[str] = "tail_exponent"
+
+    def of_kind(self, kind: Kind) -> Floats:
+        """Return the slope around each k."""
+        around = (self.values[:, None] * np.exp([-STEP, STEP])).ravel()
+        log_fail = kind.log_fail(around)
+        slope = -np.diff(log_fail.reshape(*log_fail.shape[:-1], -1, 2), axis=-1)[..., 0]
+        return np.asarray(slope / (2 * STEP))
+
+    def of_problems(self, seen: Seen) -> Floats:
+        """Return nothing: it is a matter of the kind."""
+        raise NotImplementedError
+
+    def far(self, fitted: Fitted, answers: Any) -> None:
+        """Return nothing: at large k it is the family that speaks, which the docstring says."""
+        del fitted, answers
+
+
+STEP = 1e-3
+"""In log k, to either side, of the slope of a tail."""

@@ -1,0 +1,1 @@
+"""Judging a fit: a family against its counts, against others, and against simulated truth."""
