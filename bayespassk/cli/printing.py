@@ -11,7 +11,6 @@ from bayespassk.files import write
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
 __all__ = ["check_folders", "show", "write_figure", "write_text"]
 
@@ -49,7 +48,7 @@ def write_text(text: str, output: str | None) -> None:
         write(output, text)
 
 
-def write_figure(draw: "Callable[[], Axes]", path: str) -> None:
+def write_figure(draw: Callable[[], Any], path: str) -> None:
     """Write the figure that `draw` makes axes of, in the format that the name of the file says."""
     from bayespassk.plot import figure_of
 
