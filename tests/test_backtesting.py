@@ -12,9 +12,9 @@ from scipy import integrate, stats
 import bayespassk as bp
 from bayespassk import scoring
 from bayespassk.asking.seen import Seen
-from bayespassk.backtesting import methods, verb as backtesting
 from bayespassk.backtesting.methods import ESTIMATORS, methods_of
 from bayespassk.backtesting.text import summary
+from bayespassk.backtesting.verb import methods, verb as backtesting
 from bayespassk.families.base import draw_prior
 from bayespassk.journal import Journal
 from bayespassk.posterior.fitted import opened

@@ -13,7 +13,7 @@ import pytest
 
 import bayespassk as bp
 import made_logs
-from bayespassk.cli import _held
+from bayespassk.cli.demo import _held
 
 LIGHT = ("--family", "beta", "--pooling", "none")
 """What compiles soonest, for tests that are not about the family."""

@@ -1,0 +1,13 @@
+"""The command line: each command parses, calls one verb and prints."""
+
+from bayespassk.cli import (  # noqa: F401 -- their commands register on the group
+    asking,
+    demo,
+    fitting,
+    judging,
+    planning,
+    running,
+)
+from bayespassk.cli.group import cli, main
+
+__all__ = ["cli", "main"]

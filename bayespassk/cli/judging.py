@@ -1,0 +1,174 @@
+"""The commands that judge: a fit against its data, families and methods against each other."""
+
+from typing import Any
+
+import click
+
+from bayespassk.cli.group import cli, going_on_from
+from bayespassk.cli.options import (
+    Names,
+    Sizes,
+    cores_option,
+    family_option,
+    figure_option,
+    fitting_options,
+    format_option,
+    k_option,
+    option,
+    output_option,
+    prob_option,
+    reading_options,
+    sampling_options,
+    seed_option,
+    target_option,
+    verifier_options,
+)
+from bayespassk.cli.printing import check_folders, show, write_figure
+from bayespassk.cli.sources import fit_families, fit_of, fits_of, read_log
+from bayespassk.errors import OptionError
+
+__all__: list[str] = []
+
+CANDIDATES = "libby-novick,beta,zero-inflated-beta"
+"""The families that are compared if none are named."""
+
+
+@cli.command("check")
+@click.argument("source", metavar="FIT.nc|LOG", type=click.Path())
+@format_option
+@output_option
+@figure_option.but(help="File for a figure, such as check.png.")
+@seed_option
+@fitting_options
+def check_command(
+    source: str,
+    form: str,
+    output: str | None,
+    figure: str | None,
+    seed: int | None,
+    **options: Any,
+) -> None:
+    """Compare the data with data replicated from a saved fit, or from a fit to LOG."""
+    from bayespassk import texts
+    from bayespassk.judging.replicating import check, summarize_check
+
+    check_folders(output, figure)
+    fit = fit_of(source, seed=seed, **options)
+    found = check(fit, random_seed=seed)
+    if figure is not None:
+        from bayespassk.plot import plot_check
+
+        write_figure(lambda: plot_check(found)[0, 0], figure)
+    table, meta = summarize_check(found), texts.check_provenance(fit, found)
+    show(form, output, table, meta, f"{texts.as_findings(table)}\n\n{texts.check_caption(meta)}\n")
+
+
+@cli.command("compare")
+@click.argument("counts", metavar="LOG", type=click.Path())
+@option("--families", default=CANDIDATES, help="Names, between commas.")
+@format_option
+@output_option
+@seed_option
+@sampling_options
+def compare_command(
+    counts: str, families: str, form: str, output: str | None, seed: int | None, **options: Any
+) -> None:
+    """Compare families by how well they foretell problems of LOG left out."""
+    from bayespassk import texts
+    from bayespassk.judging.comparing import compare
+
+    check_folders(output)
+    if "," not in families:
+        raise OptionError(f"--families must name at least two, between commas; got {families!r}")
+    fits = fit_families(counts, families, seed, **options)
+    table = compare(fits)
+    each = {name: texts.provenance(fit) for name, fit in fits.items()}
+    text = f"{texts.as_comparison(table)}\n\n{texts.comparison_caption(table, each)}\n"
+    show(form, output, table, {"fits": each}, text)
+
+
+@cli.command("report")
+@click.argument("sources", metavar="LOG|FIT.nc...", nargs=-1, required=True, type=click.Path())
+@output_option.but(required=True, help="File to write: .html, .md, .json, .csv or .tex.")
+@k_option
+@target_option.but(
+    type=Names(), default=None, help="Of benchmark, population and realised.  [default: all]"
+)
+@prob_option.but(help="Posterior probability of the intervals.")
+@family_option.but(
+    default=CANDIDATES,
+    help="Names, between commas: the first forecasts, others are compared.",
+)
+@sampling_options
+@verifier_options
+@seed_option
+def report_command(
+    sources: tuple[str, ...],
+    output: str,
+    k: list[int],
+    target: Any,
+    prob: float,
+    family: str,
+    seed: int | None,
+    **options: Any,
+) -> None:
+    """Write a report for those who did not make the fits: a verdict, forecasts, checks.
+
+    Of one or several saved fits of the same counts, or of LOG, to which families are fitted first.
+    The forecasts are those of the first fit; the others are compared with it.
+    """
+    from bayespassk.options import check_interval
+    from bayespassk.reporting import check_path, report
+
+    check_path(output)
+    check_folders(output)
+    check_interval(prob, "eti")
+    fits = fits_of(sources, family, seed, **options)
+    found = report(fits, output, k=k, target=target, prob=prob, random_seed=seed)
+    verdict = found["verdict"]
+    click.echo(f"{output}: saved. Verdict: {verdict['level']}. {verdict['sentence']}", err=True)
+    for reason in verdict["reasons"]:
+        if reason["level"] != "sound":
+            click.secho(f"WARNING: {reason['text']}", err=True, fg="yellow")
+
+
+@cli.command("backtest")
+@click.argument("counts", metavar="LOG", type=click.Path())
+@option(
+    "--methods",
+    type=Names(),
+    help="Estimators, families, averages (beta+kumaraswamy), partial:beta, default.  "
+    "[default: all estimators, beta and default]",
+)
+@option("--n", type=Sizes(), help="Attempts to show at each problem.  [default: half of them]")
+@option("--budget", type=Sizes(), help="Instead of --n: attempts to show of each system.")
+@k_option.but(default=None, help="Attempts allowed.  [default: all that were made]")
+@option("--repeats", default=10, help="Random thinnings for each n.")
+@cores_option
+@output_option.but(help="Folder for the results; finished work is kept.")
+@format_option.but(type=click.Choice(["csv", "parquet"]), default="csv", help="Of the scores.")
+@seed_option.but(default=1, help="Repeats every random step.")
+@reading_options
+def backtest_command(
+    counts: str,
+    methods: list[str] | None,
+    form: Any,
+    seed: int,
+    output: str | None,
+    **options: Any,
+) -> None:
+    """Hide attempts of LOG, forecast them, and say whether the forecasts were right.
+
+    With --output, the same command goes on where it was interrupted, and one with more methods,
+    n, k or repeats computes only what is missing.
+    """
+    from bayespassk.backtesting.text import summary
+    from bayespassk.backtesting.verb import backtest
+
+    with going_on_from(output):
+        log = read_log(counts, options)
+        scores = backtest(log, methods, output=output, format=form, random_seed=seed, **options)
+    if output is None:
+        click.echo(summary(scores), nl=False)
+    else:
+        click.echo(f"{output}: saved scores.{form} and a summary", err=True)
