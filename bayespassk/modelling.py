@@ -32,6 +32,7 @@ from bayespassk.hierarchy import (
     pooled,
     problem_effects,
 )
+from bayespassk.importance import tempered
 from bayespassk.posterior import cell_log_moments
 from bayespassk.special import graph
 
@@ -355,7 +356,7 @@ def _look(family: Family, cells: Cells, rng: np.random.Generator) -> tuple[Float
         moments = cell_log_moments(family, family.natural(free), cells)
         log_target = log_prior(family, free) + moments @ cells.problems
         log_weight = np.where(np.isfinite(log_target), log_target - log_proposal, -np.inf)
-        power, weight = _tempered(log_weight, LOOKS / 8)
+        power, weight = tempered(log_weight, LOOKS / 8, halvings=40)
         mean = weight @ x
         covariance = np.einsum("d,di,dj->ij", weight, x - mean, x - mean)
         if power == 1.0:
@@ -366,22 +367,3 @@ def _look(family: Family, cells: Cells, rng: np.random.Generator) -> tuple[Float
         log_proposal = -0.5 * ((x - mean) * offset).sum(-1) - 0.5 * np.linalg.slogdet(spread)[1]
         free = {name: x[:, i] for i, name in enumerate(names)}
     return mean, np.sqrt(np.diag(covariance))
-
-
-def _tempered(log_weight: Floats, least: float) -> tuple[float, Floats]:
-    """Return the largest power, up to 1, at which weights have an effective size of `least`."""
-
-    def normalised(power: float) -> Floats:
-        weight = np.exp(power * (log_weight - log_weight.max()))
-        return np.asarray(weight / weight.sum())
-
-    low, high = 0.0, 1.0
-    if 1 / (normalised(high) ** 2).sum() >= least:
-        return high, normalised(high)
-    for _ in range(40):
-        middle = (low + high) / 2
-        if 1 / (normalised(middle) ** 2).sum() >= least:
-            low = middle
-        else:
-            high = middle
-    return low, normalised(low)
