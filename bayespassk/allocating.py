@@ -1,8 +1,9 @@
 """Where to make the next attempts: how many further ones each problem should get."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
@@ -12,6 +13,7 @@ from bayespassk.arrays import Floats, Ints
 from bayespassk.asking.question import Kind
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
+from bayespassk.families import Family
 from bayespassk.options import Target, check_k, check_target
 from bayespassk.posterior.fitted import Fitted, Part, opened
 from bayespassk.preposterior import (
@@ -154,7 +156,7 @@ def allocate(
     task = _Task.of(fitted, counts, budget, horizon, costs, limit, new_problems, new_problem_cost)
     seed = fitted.seed if random_seed is None else random_seed
     systems = [
-        _System.of(fitted, i, int(whole), target, task, np.random.default_rng([seed, 7, i]))
+        _system_of(fitted, i, int(whole), target, task, np.random.default_rng([seed, 7, i]))
         for i in range(len(counts.systems))
     ]
     rng = np.random.default_rng([seed, 8])
@@ -164,7 +166,9 @@ def allocate(
     else:
         attempts = _by_rule(strategy, counts, task, int(whole), p, rng)
         new = np.zeros((len(systems), 2), dtype=np.int64)
-        expected = np.array([one.variance_at(attempts[one.rows]) for one in systems])
+        expected = np.array(
+            [_variance_at(one, one.unplaced, attempts[one.rows]) for one in systems]
+        )
         path = [(task.budget, expected)]
     spent = float(attempts @ task.costs + new[:, 1].sum() * task.mean_cost)
     spent += float(new[:, 0].sum() * task.new_cost)
@@ -304,184 +308,101 @@ def _of_rows(
 # Expected variance -------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
 class _System:
-    """One system: what further attempts at its problems would teach, and how many they get.
+    """One system, and what further attempts at its problems would teach.
 
-    Problems with equal counts, costs and limits are a group, and `placed`, dims (group, size),
-    says how many of a group get each of the sizes of `lessons.sizes`. The last group are new
-    problems.
+    Problems with equal counts, costs and limits are a group; the last group are new problems. How
+    many of a group get each of the sizes of `lessons.sizes` is an array by itself: `placed`, dims
+    (group, size).
+
+    Attributes
+    ----------
+    rows, group : array of int, dims (problem,)
+        Where the problems are in the fit, and their groups.
+    cost : array, dims (group,)
+        Of an attempt.
+    allowed : array of bool, dims (group, size)
+    extra : float
+        Cost of a new problem, besides its attempts.
+    lessons : Lessons
+    population : array, or None
+        The slope of the forecast of new problems, if these are what is asked about.
+    unplaced : array of int, dims (group, size)
+        `placed` where no problem gets an attempt.
+    now, start : float
+        Posterior variance of pass@k, and that which is expected without a further attempt.
     """
 
-    def __init__(
-        self,
-        rows: Ints,
-        group: Ints,
-        cost: Floats,
-        limit: Ints,
-        extra: float,
-        new: int,
-        lessons: Lessons,
-        population: Floats | None,
-        now: float,
-    ):
-        self.rows = rows
-        self.group = group
-        self.cost = cost
-        self.extra = extra
-        self.lessons = lessons
-        self.now = now
-        """Posterior variance of pass@k."""
-        self.population = population
-        groups = len(cost)
-        self.placed = np.zeros((groups, len(lessons.sizes)), dtype=np.int64)
-        self.placed[:, 0] = np.append(np.bincount(group, minlength=groups - 1), new)
-        self.allowed = lessons.sizes <= limit[:, None]
-        self.start = self.variance()
+    rows: Ints
+    group: Ints
+    cost: Floats
+    allowed: NDArray[np.bool_]
+    extra: float
+    lessons: Lessons
+    population: Floats | None
+    unplaced: Ints
+    now: float
+    start: float
 
-    @classmethod
-    def of(
-        cls,
-        fitted: Fitted,
-        system: int,
-        k: int,
-        target: Target,
-        task: _Task,
-        rng: np.random.Generator,
-    ) -> "_System":
-        parts = fitted.parts[system]
-        rows = np.concatenate([part.rows for part in parts])
-        where = np.concatenate([np.full(len(part.rows), i) for i, part in enumerate(parts)])
-        cell = np.concatenate([part.cells.inverse for part in parts])
-        kind = np.stack([where, cell, task.costs[rows], task.limit[rows]], 1)
-        groups, group = np.unique(kind, axis=0, return_inverse=True)
-        family = fitted.family
-        free = free_parameters(fitted, system)
-        z, _ = standardised(free)
-        order = Kind.of(fitted, system).log_fail(np.array([k]))[..., 0].ravel()
-        points = max(POINTS, 6 * z.shape[1])
-        middle = ((np.arange(points) + 0.5) / points * len(z)).astype(np.int64)
-        chosen = np.argsort(order, kind="stable")[middle]
-        most = task.horizon / min(task.costs.min(), task.mean_cost)
-        sizes = np.append(0, 2 ** np.arange(max(1, int(most).bit_length())))
-        each = [
-            lessons_of(
-                family,
-                _cloud(part, chosen, z),
-                part.cells.successes,
-                part.cells.failures,
-                k,
-                sizes,
-                rng,
-            )
-            for part in parts
-        ]
-        none = np.zeros(1, dtype=np.int64)
-        each.append(lessons_of(family, _cloud(parts[0], chosen, z), none, none, k, sizes, rng))
-        first = np.cumsum([0, *(len(one.within) for one in each)])
-        at = np.append(
-            first[groups[:, 0].astype(np.int64)] + groups[:, 1].astype(np.int64), first[-2]
-        )
-        population = new_problem_slope(np.exp(order), z) if target == "population" else None
-        new = 0
-        if population is not None:
-            new = MANY if task.new_problems is None else task.new_problems
-        moments = np.exp(order)
-        now = moments.var() if population is not None else 0.0
-        found = cls(
-            rows,
-            group,
-            np.append(groups[:, 2], task.mean_cost),
-            np.append(groups[:, 3], 2**53).astype(np.int64),
-            task.new_cost,
-            new,
-            Lessons.joined(each, at),
-            population,
-            now,
-        )
-        if population is None:
-            found.now = found.start
-        return found
 
-    def totals(self, placed: NDArray[Any]) -> tuple[float, Floats, Floats]:
-        """Return the variance within problems, the slope of the forecast, and the information."""
-        lessons, old = self.lessons, placed[:-1]
-        information = np.einsum("gl,glij->ij", placed, lessons.information)
-        if self.population is not None:
-            return 0.0, self.population, information
-        problems = len(self.rows)
-        within = float((old * lessons.within[:-1]).sum()) / problems**2
-        return within, np.einsum("gl,gli->i", old, lessons.slope[:-1]) / problems, information
+def _system_of(
+    fitted: Fitted, system: int, k: int, target: Target, task: _Task, rng: np.random.Generator
+) -> _System:
+    parts = fitted.parts[system]
+    rows = np.concatenate([part.rows for part in parts])
+    where = np.concatenate([np.full(len(part.rows), i) for i, part in enumerate(parts)])
+    cell = np.concatenate([part.cells.inverse for part in parts])
+    kind = np.stack([where, cell, task.costs[rows], task.limit[rows]], 1)
+    groups, group = np.unique(kind, axis=0, return_inverse=True)
+    z, _ = standardised(free_parameters(fitted, system))
+    fail = Kind.of(fitted, system).log_fail(np.array([k]))[..., 0].ravel()
+    each = _lessons(fitted.family, parts, fail, z, k, task, rng)
+    first = np.cumsum([0, *(len(one.within) for one in each)])
+    at = np.append(first[groups[:, 0].astype(np.int64)] + groups[:, 1].astype(np.int64), first[-2])
+    lessons = Lessons.joined(each, at)
+    population, new = None, 0
+    if target == "population":
+        population = new_problem_slope(np.exp(fail), z)
+        new = MANY if task.new_problems is None else task.new_problems
+    unplaced = np.zeros((len(groups) + 1, len(lessons.sizes)), dtype=np.int64)
+    unplaced[:, 0] = np.append(np.bincount(group, minlength=len(groups)), new)
+    start = float(variance_after(*_totals(lessons, population, len(rows), unplaced)))
+    return _System(
+        rows=rows,
+        group=group,
+        cost=np.append(groups[:, 2], task.mean_cost),
+        allowed=lessons.sizes <= np.append(groups[:, 3], 2**53).astype(np.int64)[:, None],
+        extra=task.new_cost,
+        lessons=lessons,
+        population=population,
+        unplaced=unplaced,
+        now=start if population is None else np.exp(fail).var(),
+        start=start,
+    )
 
-    def variance(self) -> float:
-        """Return the variance that is expected with what is placed."""
-        return float(variance_after(*self.totals(self.placed)))
 
-    def variance_at(self, attempts: Ints) -> float:
-        """Return the variance that is expected after so many attempts, dims (problem,).
-
-        And those at new problems, as they are placed.
-        """
-        placed = np.zeros(self.placed.shape)
-        placed[-1] = self.placed[-1]
-        sizes = self.lessons.sizes
-        m = np.minimum(attempts, sizes[-1])
-        upper = np.searchsorted(sizes, m).clip(1)
-        share = np.log1p(m) - np.log1p(sizes[upper - 1])
-        share = share / (np.log1p(sizes[upper]) - np.log1p(sizes[upper - 1]))
-        np.add.at(placed, (self.group, upper), share)
-        np.add.at(placed, (self.group, upper - 1), 1 - share)
-        return float(variance_after(*self.totals(placed)))
-
-    def moves(self, left: float) -> tuple[Floats, Floats, NDArray[np.int64]]:
-        """Return the gains, the costs and the places of all moves of one problem that can be paid.
-
-        A place is (group, from, to), dims (move, 3).
-        """
-        sizes = self.lessons.sizes
-        group, low = np.nonzero(self.placed)
-        high = np.arange(len(sizes))
-        cost = self.cost[group, None] * (sizes - sizes[low, None])
-        cost = cost + self.extra * ((group == len(self.cost) - 1) & (low == 0))[:, None]
-        can = (high > low[:, None]) & self.allowed[group] & (cost <= left + 1e-9)
-        which, to = np.nonzero(can)
-        of, start = group[which], low[which]
-        within, slope, information = self.totals(self.placed)
-        lessons = self.lessons
-        more = lessons.information[of, to] - lessons.information[of, start]
-        if self.population is not None:
-            after = variance_after(0.0, slope, information + more)
-        else:
-            problems = len(self.rows)
-            flatter = (lessons.slope[of, to] - lessons.slope[of, start]) / problems
-            closer = (lessons.within[of, to] - lessons.within[of, start]) / problems**2
-            after = variance_after(within + closer, slope + flatter, information + more)
-        gain = variance_after(within, slope, information) - after
-        return gain, cost[which, to], np.stack([of, start, to], 1)
-
-    def attempts(self, rng: np.random.Generator) -> tuple[Ints, Ints]:
-        """Return the attempts at each problem, and the new problems and attempts at them.
-
-        Problems that are alike get equally many where that is expected to be better than the sizes
-        that were compared.
-        """
-        sizes = self.lessons.sizes
-        result = np.zeros(len(self.rows), dtype=np.int64)
-        groups = [
-            rng.permutation(np.flatnonzero(self.group == i)) for i in range(len(self.placed) - 1)
-        ]
-        for mine, placed in zip(groups, self.placed, strict=False):
-            result[mine] = np.repeat(sizes, placed)
-        best = self.variance_at(result)
-        for mine in groups:
-            if np.ptp(result[mine]) > 1:
-                even = result.copy()
-                each, over = divmod(int(result[mine].sum()), len(mine))
-                even[mine] = each + (np.arange(len(mine)) < over)
-                variance = self.variance_at(even)
-                if variance < best:
-                    result, best = even, variance
-        new = self.placed[-1, 1:]
-        return result, np.array([new.sum(), new @ sizes[1:]])
+def _lessons(
+    family: Family,
+    parts: Sequence[Part],
+    log_fail: Floats,
+    z: Floats,
+    k: int,
+    task: _Task,
+    rng: np.random.Generator,
+) -> list[Lessons]:
+    """Return what attempts at the problems of each part teach, and last at new problems."""
+    points = max(POINTS, 6 * z.shape[1])
+    middle = ((np.arange(points) + 0.5) / points * len(z)).astype(np.int64)
+    chosen = np.argsort(log_fail, kind="stable")[middle]
+    most = task.horizon / min(task.costs.min(), task.mean_cost)
+    sizes = np.append(0, 2 ** np.arange(max(1, int(most).bit_length())))
+    none = np.zeros(1, dtype=np.int64)
+    seen = [(part, part.cells.successes, part.cells.failures) for part in parts]
+    return [
+        lessons_of(family, _cloud(part, chosen, z), successes, failures, k, sizes, rng)
+        for part, successes, failures in (*seen, (parts[0], none, none))
+    ]
 
 
 def _cloud(part: Part, chosen: Ints, z: Floats) -> Cloud:
@@ -490,35 +411,121 @@ def _cloud(part: Part, chosen: Ints, z: Floats) -> Cloud:
     )
 
 
+def _totals(
+    lessons: Lessons, population: Floats | None, problems: int, placed: NDArray[Any]
+) -> tuple[float, Floats, Floats]:
+    """Return the variance within problems, the slope of the forecast, and the information."""
+    old = placed[:-1]
+    information = np.einsum("gl,glij->ij", placed, lessons.information)
+    if population is not None:
+        return 0.0, population, information
+    within = float((old * lessons.within[:-1]).sum()) / problems**2
+    return within, np.einsum("gl,gli->i", old, lessons.slope[:-1]) / problems, information
+
+
+def _variance(system: _System, placed: NDArray[Any]) -> float:
+    """Return the variance that is expected with what is placed."""
+    totals = _totals(system.lessons, system.population, len(system.rows), placed)
+    return float(variance_after(*totals))
+
+
+def _variance_at(system: _System, placed: Ints, attempts: Ints) -> float:
+    """Return the variance that is expected after so many attempts, dims (problem,).
+
+    And those at new problems, as they are placed.
+    """
+    between = np.zeros(placed.shape)
+    between[-1] = placed[-1]
+    sizes = system.lessons.sizes
+    m = np.minimum(attempts, sizes[-1])
+    upper = np.searchsorted(sizes, m).clip(1)
+    share = np.log1p(m) - np.log1p(sizes[upper - 1])
+    share = share / (np.log1p(sizes[upper]) - np.log1p(sizes[upper - 1]))
+    np.add.at(between, (system.group, upper), share)
+    np.add.at(between, (system.group, upper - 1), 1 - share)
+    return _variance(system, between)
+
+
+class _Moves(NamedTuple):
+    """Moves of one problem from one size to a larger one, each of one group.
+
+    Attributes
+    ----------
+    gain, cost : array, dims (move,)
+    place : array of int, dims (move, 3)
+        (group, from, to).
+    """
+
+    gain: Floats
+    cost: Floats
+    place: Ints
+
+    def within(self, left: float) -> "_Moves":
+        """Return those that can be paid."""
+        can = self.cost <= left + 1e-9
+        return _Moves(self.gain[can], self.cost[can], self.place[can])
+
+
+def _moves(system: _System, placed: Ints, left: float) -> _Moves:
+    """Return all moves that can be paid, from what is placed."""
+    lessons, problems = system.lessons, len(system.rows)
+    sizes = lessons.sizes
+    group, low = np.nonzero(placed)
+    high = np.arange(len(sizes))
+    cost = system.cost[group, None] * (sizes - sizes[low, None])
+    cost = cost + system.extra * ((group == len(system.cost) - 1) & (low == 0))[:, None]
+    can = (high > low[:, None]) & system.allowed[group] & (cost <= left + 1e-9)
+    which, to = np.nonzero(can)
+    of, start = group[which], low[which]
+    within, slope, information = _totals(lessons, system.population, problems, placed)
+    more = lessons.information[of, to] - lessons.information[of, start]
+    if system.population is not None:
+        after = variance_after(0.0, slope, information + more)
+    else:
+        flatter = (lessons.slope[of, to] - lessons.slope[of, start]) / problems
+        closer = (lessons.within[of, to] - lessons.within[of, start]) / problems**2
+        after = variance_after(within + closer, slope + flatter, information + more)
+    gain = variance_after(within, slope, information) - after
+    return _Moves(gain, cost[which, to], np.stack([of, start, to], 1))
+
+
+def _attempts(system: _System, placed: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Return the attempts at each problem, and the new problems and attempts at them.
+
+    Problems that are alike get equally many where that is expected to be better than the sizes
+    that were compared.
+    """
+    sizes = system.lessons.sizes
+    result = np.zeros(len(system.rows), dtype=np.int64)
+    groups = [rng.permutation(np.flatnonzero(system.group == i)) for i in range(len(placed) - 1)]
+    for mine, numbers in zip(groups, placed, strict=False):
+        result[mine] = np.repeat(sizes, numbers)
+    best = _variance_at(system, placed, result)
+    for mine in groups:
+        if np.ptp(result[mine]) > 1:
+            even = result.copy()
+            each, over = divmod(int(result[mine].sum()), len(mine))
+            even[mine] = each + (np.arange(len(mine)) < over)
+            variance = _variance_at(system, placed, even)
+            if variance < best:
+                result, best = even, variance
+    new = placed[-1, 1:]
+    return result, np.array([new.sum(), new @ sizes[1:]])
+
+
+type _Path = list[tuple[float, Floats]]
+"""After each step, what was spent and the variance to expect of each system."""
+
+
 def _bayes(
     systems: list[_System], task: _Task, rng: np.random.Generator
-) -> tuple[Ints, Ints, list[tuple[float, Floats]]]:
-    """Return the further attempts at all rows, and at new problems, dims (system, 2).
-
-    And after each step, what was spent and the variance to expect of each system.
-    """
-    left = task.horizon
-    moves = [one.moves(left) for one in systems]
-    variances = np.array([one.variance() for one in systems])
-    path = [(0.0, variances)]
-    while True:
-        best, at = max(
-            ((float((gain / cost).max(initial=0.0)), i) for i, (gain, cost, _) in enumerate(moves)),
-        )
-        if best <= 0:
-            break
-        left = _make(systems[at], *moves[at], left, best)
-        moves[at] = systems[at].moves(left)
-        variances = variances.copy()
-        variances[at] = systems[at].variance()
-        path.append((task.horizon - left, variances))
-        for i, (gain, cost, places) in enumerate(moves):
-            can = cost <= left + 1e-9
-            moves[i] = gain[can], cost[can], places[can]
+) -> tuple[Ints, Ints, _Path]:
+    """Return the further attempts at all rows, and at new problems, dims (system, 2)."""
+    placed, path = _placed(systems, task)
     attempts = np.zeros(len(task.costs), dtype=np.int64)
     new = np.zeros((len(systems), 2), dtype=np.int64)
-    for i, one in enumerate(systems):
-        attempts[one.rows], new[i] = one.attempts(rng)
+    for i, (one, own) in enumerate(zip(systems, placed, strict=True)):
+        attempts[one.rows], new[i] = _attempts(one, own, rng)
     spare = task.horizon - float(
         attempts @ task.costs + new[:, 1].sum() * task.mean_cost + new[:, 0].sum() * task.new_cost
     )
@@ -531,32 +538,60 @@ def _bayes(
             spare,
             rng,
         )
-    path.append((task.horizon, np.array([one.variance_at(attempts[one.rows]) for one in systems])))
+    last = [
+        _variance_at(one, own, attempts[one.rows]) for one, own in zip(systems, placed, strict=True)
+    ]
+    path.append((task.horizon, np.array(last)))
     return *_first_part(attempts, new, task, rng), path
 
 
-def _make(
-    system: _System, gain: Floats, cost: Floats, places: Ints, left: float, best: float
-) -> float:
-    """Make the best move, and those of other problems nearly as good; return what is left."""
-    ratio = gain / cost
+def _placed(systems: list[_System], task: _Task) -> tuple[list[Ints], _Path]:
+    """Return how many problems of each system get how many attempts, and the way there.
+
+    The best move for its cost is made, again and again, until none is left that can be paid.
+    """
+    left = task.horizon
+    placed = [one.unplaced for one in systems]
+    moves = [_moves(one, own, left) for one, own in zip(systems, placed, strict=True)]
+    variances = np.array([one.start for one in systems])
+    path = [(0.0, variances)]
+    while True:
+        best, at = max(
+            ((float((one.gain / one.cost).max(initial=0.0)), i) for i, one in enumerate(moves)),
+        )
+        if best <= 0:
+            return placed, path
+        placed[at], left = _moved(systems[at], placed[at], moves[at], left, best)
+        moves[at] = _moves(systems[at], placed[at], left)
+        variances = variances.copy()
+        variances[at] = _variance(systems[at], placed[at])
+        path.append((task.horizon - left, variances))
+        moves = [one.within(left) for one in moves]
+
+
+def _moved(
+    system: _System, placed: Ints, moves: _Moves, left: float, best: float
+) -> tuple[Ints, float]:
+    """Make the best move, and those of other problems nearly as good; return what is left too."""
+    placed = placed.copy()
+    ratio = moves.gain / moves.cost
     done: set[tuple[int, int]] = set()
     for i in np.argsort(-ratio, kind="stable"):
         if ratio[i] < ALIKE * best:
             break
-        group, low, high = (int(value) for value in places[i])
+        group, low, high = (int(value) for value in moves.place[i])
         if (group, low) in done:
             continue
         done.add((group, low))
-        waiting = int(system.placed[group, low])
-        number = min(-(-waiting // PORTION), int((left + 1e-9) // cost[i]))
+        waiting = int(placed[group, low])
+        number = min(-(-waiting // PORTION), int((left + 1e-9) // moves.cost[i]))
         if system.population is not None and group == len(system.cost) - 1:
             # New problems teach as much each, and there is no telling them apart.
-            number = min(number, max(1, int(left / cost[i]) // PORTION))
-        system.placed[group, low] -= number
-        system.placed[group, high] += number
-        left -= number * float(cost[i])
-    return left
+            number = min(number, max(1, int(left / moves.cost[i]) // PORTION))
+        placed[group, low] -= number
+        placed[group, high] += number
+        left -= number * float(moves.cost[i])
+    return placed, left
 
 
 def _first_part(

@@ -190,29 +190,7 @@ class Counts:
         )
         self.systems  # noqa: B018 -- raises if the labels of two systems cannot be told apart
         if size is not None:
-            self._require_batches(rows, size)
-
-    def _require_batches(self, rows: "_Rows", size: int) -> None:
-        """Raise an error if a row cannot come from attempts made `size` at a time."""
-        cap = np.zeros(len(self.systems), dtype=np.int64)
-        np.maximum.at(cap, self.system_index, self.attempts)
-        remedy = f"is stopping={self.stopping!r} true of this row? If not, give another"
-        if size > 1:
-            rows.require(
-                (self.attempts % size == 0) | (self.attempts == cap[self.system_index]),
-                f"attempts made {size:,} at a time must be a multiple of {size:,}, except at the "
-                "cap, the most attempts of the system at any problem",
-                remedy,
-            )
-        last = np.where(self.attempts % size == 0, size, self.attempts % size)
-        rows.require(
-            self.successes <= last,
-            "successes must not exceed 1 where attempts end at the first success"
-            if size == 1
-            else "successes must not exceed the attempts of the last batch, the only one that "
-            "holds a success",
-            remedy,
-        )
+            _require_batches(self, rows, size)
 
     @classmethod
     def from_dataframe(
@@ -398,26 +376,31 @@ class Counts:
 
     @cached_property
     def _sha256(self) -> str:
-        digest = hashlib.sha256()
-        pairs, index = self._pairs
-        few = dict(zip(("benchmark", "system"), zip(*pairs, strict=True), strict=True))
-        for name, values in self._columns():
-            if name in few:  # of few different names, each is written once
-                each = np.array([f"{len(value)}:{value}" for value in few[name]], dtype=object)
-                alone = len(each) == 1
-                column = each[0].encode() * len(index) if alone else "".join(each[index]).encode()
-            elif values.dtype == object:
-                lengths = list(map(len, values))
-                before = {length: f"{length}:" for length in set(lengths)}
-                both = zip(map(before.__getitem__, lengths), values, strict=True)
-                column = "".join(chain.from_iterable(both)).encode()
-            else:
-                column = values.astype("<i8").tobytes()
-            digest.update(f"{name}:{len(column)}:".encode())
-            digest.update(column)
-        if self.stopping != "fixed":  # so that hashes made before there was a choice stay
-            digest.update(f"stopping:{self.stopping}".encode())
-        return digest.hexdigest()
+        return _digest(self)
+
+
+def _digest(counts: Counts) -> str:
+    """Return the hash of the contents; see :meth:`Counts.sha256`."""
+    digest = hashlib.sha256()
+    pairs, index = counts._pairs
+    few = dict(zip(("benchmark", "system"), zip(*pairs, strict=True), strict=True))
+    for name, values in counts._columns():
+        if name in few:  # of few different names, each is written once
+            each = np.array([f"{len(value)}:{value}" for value in few[name]], dtype=object)
+            alone = len(each) == 1
+            column = each[0].encode() * len(index) if alone else "".join(each[index]).encode()
+        elif values.dtype == object:
+            lengths = list(map(len, values))
+            before = {length: f"{length}:" for length in set(lengths)}
+            both = zip(map(before.__getitem__, lengths), values, strict=True)
+            column = "".join(chain.from_iterable(both)).encode()
+        else:
+            column = values.astype("<i8").tobytes()
+        digest.update(f"{name}:{len(column)}:".encode())
+        digest.update(column)
+    if counts.stopping != "fixed":  # so that hashes made before there was a choice stay
+        digest.update(f"stopping:{counts.stopping}".encode())
+    return digest.hexdigest()
 
 
 def batch_size(stopping: str) -> int | None:
@@ -509,6 +492,29 @@ class _Rows:
                 "give counts, not rates: successes out of attempts, not their ratio",
             )
         return np.array(exact, dtype=np.int64)
+
+
+def _require_batches(counts: Counts, rows: "_Rows", size: int) -> None:
+    """Raise an error if a row cannot come from attempts made `size` at a time."""
+    cap = np.zeros(len(counts.systems), dtype=np.int64)
+    np.maximum.at(cap, counts.system_index, counts.attempts)
+    remedy = f"is stopping={counts.stopping!r} true of this row? If not, give another"
+    if size > 1:
+        rows.require(
+            (counts.attempts % size == 0) | (counts.attempts == cap[counts.system_index]),
+            f"attempts made {size:,} at a time must be a multiple of {size:,}, except at the "
+            "cap, the most attempts of the system at any problem",
+            remedy,
+        )
+    last = np.where(counts.attempts % size == 0, size, counts.attempts % size)
+    rows.require(
+        counts.successes <= last,
+        "successes must not exceed 1 where attempts end at the first success"
+        if size == 1
+        else "successes must not exceed the attempts of the last batch, the only one that "
+        "holds a success",
+        remedy,
+    )
 
 
 def _length(values: Any, name: str) -> int:

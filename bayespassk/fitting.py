@@ -418,13 +418,9 @@ def _nuts_each(
             advance(f"Sampling {system}", position)
             seed_here = system_seed(seed, system)
             traces.append(_sample(compiled, data, size, seed_here, f"for {system!r}"))
-    names = [*declared(setup.family), *setup.effects]
-    at = [*["system"] * len(declared(setup.family)), *["effect"] * len(setup.effects)]
-    found = {
-        name: np.concatenate(
-            [trace.posterior[name].values for trace in traces], axis=-1 if kind == "system" else -2
-        )
-        for name, kind in zip(names, at, strict=True)
+    found = {  # each has the dim system, after chain and draw
+        name: np.concatenate([trace.posterior[name].values for trace in traces], axis=2)
+        for name in setup.dims
     }
 
     def stack(name: str) -> NDArray[Any]:
@@ -454,10 +450,11 @@ def _nuts_jointly(
         compiled = _compiled(setup.family, setup.hierarchy, data)
         advance(f"Sampling {len(setup.counts.systems)} systems", 2)
         trace = _sample(compiled, data, size, seed, "for the systems together")
+    dims = setup.dims
     found = {
-        str(name): value.values if value.ndim > 2 else value.values[..., None]
+        str(name): value.values if dims[str(name)] else value.values[..., None]
         for name, value in trace.posterior.data_vars.items()
-        if not str(name).startswith("raw_") and str(name) not in setup.natural
+        if name in dims
     }
     stats = trace.sample_stats
     names = {
@@ -508,7 +505,7 @@ def _diagnose_nuts(setup: Setup, found: Draws, divergences: NDArray[np.int64]) -
     from arviz_stats.base import array_stats
 
     systems = setup.counts.systems
-    above = _ABOVE if setup.hierarchy.pooling == "none" else (*_ABOVE, "problem_effect_")
+    dims = setup.dims
     bad = np.broadcast_to(divergences > 0, len(systems)).copy()
     least, most = np.inf, -np.inf
     for name, values in found.items():
@@ -517,7 +514,7 @@ def _diagnose_nuts(setup: Setup, found: Draws, divergences: NDArray[np.int64]) -
             ess = np.asarray(array_stats.ess(each))
             rhat = np.asarray(array_stats.rhat(each)) if len(each[0]) > 1 else np.ones(len(each))
         wrong = ~(ess >= MIN_ESS) | ~(rhat <= MAX_RHAT)
-        of_systems = values.shape[2:3] == (len(systems),) and not name.startswith(above)
+        of_systems = dims[name][:1] == ("system",)
         bad |= wrong.reshape(len(systems), -1).any(-1) if of_systems else wrong.any()
         least, most = min(least, float(ess.min())), max(most, float(rhat.max()))
     return Diagnostics(
@@ -527,10 +524,6 @@ def _diagnose_nuts(setup: Setup, found: Draws, divergences: NDArray[np.int64]) -
         pareto_k=None,
         systems=tuple(np.array(systems, dtype=object)[bad]),
     )
-
-
-_ABOVE = ("centre_", "spread_", "effect_", "benchmark_")
-"""Of the variables that are not one system's."""
 
 
 def _advi(
@@ -593,12 +586,12 @@ def _advi(
 def _unpacked(
     model: "pm.Model", flat: NDArray[np.float64], where: Draws, setup: Setup, mode: Any
 ) -> tuple[Draws, NDArray[np.float64]]:
-    """Return all variables, dims (chain, draw, last), and the log density of the model.
+    """Return what is in a posterior, dims (chain, draw, last), and the log density of the model.
 
     `flat` has the unconstrained values, in the order that `where` says.
     """
-    wanted = [*model.unobserved_RVs]
-    wanted = [v for v in wanted if not v.name.startswith("raw_") and v.name not in setup.natural]
+    dims = setup.dims
+    wanted = [variable for variable in model.unobserved_RVs if variable.name in dims]
     with _COMPILING:
         of_point = model.compile_fn(
             [*model.replace_rvs_by_values(wanted), model.logp()], mode=mode, point_fn=True

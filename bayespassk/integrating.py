@@ -29,6 +29,14 @@ from bayespassk.cells import Cells
 from bayespassk.errors import OptionError, SamplingError
 from bayespassk.families import Family
 from bayespassk.families.base import Prior, declared, log_prior
+from bayespassk.importance import (
+    draw_t,
+    evenly,
+    log_t,
+    mean_and_covariance,
+    normalised,
+    tempered,
+)
 from bayespassk.options import system_seed
 from bayespassk.posterior.pooling import Hierarchy
 from bayespassk.special import NUMPY
@@ -263,12 +271,12 @@ def _about(
     """
     rng = np.random.default_rng(3)
     for _ in range(15):
-        x = _draw_t(rng, mean, covariance, 500)
-        log_weight = likelihood(x) + prior(x) - _log_t(x, mean, covariance)
+        x = draw_t(rng, mean, covariance, 500)
+        log_weight = likelihood(x) + prior(x) - log_t(x, mean, covariance)
         if not np.isfinite(log_weight).any():
             raise SamplingError.at_the_start(f"for {likelihood.system!r}", "at 500 points")
-        power, weight = _tempered(log_weight, 60.0)
-        mean, covariance = _moments(x, weight)
+        power, weight = tempered(log_weight, 60.0)
+        mean, covariance = mean_and_covariance(x, weight)
         if power == 1.0 and 1 / (weight**2).sum() > 120:
             break
     return mean, covariance
@@ -299,8 +307,8 @@ def _alone(
         advance("Integrating each system", system)
         lattice = _lattice(likelihood, prior, *_about(likelihood, prior, mean, covariance))
         rng = np.random.default_rng(system_seed(seed, likelihood.system))
-        weight = _normalised(lattice.log_density)
-        found[:, system] = lattice.x[_evenly(weight, draws, rng)]
+        weight = normalised(lattice.log_density)
+        found[:, system] = lattice.x[evenly(weight, draws, rng)]
         whole[system] = lattice.whole
         each.append(_mean_and_sd(family, names, lattice.x, weight))
     moments = {name: np.stack([one[name] for one in each], -1) for name in each[0]}
@@ -342,7 +350,7 @@ def _pooled(
     shared = _Shared(family, names, between, lattices)
     samples = _adapted(shared, *_start(lattices, between), LOOKING, 0.0, rng)
     # Once more on lattices that are as fine as what the systems say of each other.
-    moments = _moments_each(shared, samples.x[_evenly(samples.weight, 200, rng)])
+    moments = _moments_each(shared, samples.x[evenly(samples.weight, 200, rng)])
     centre, spread = shared.split(samples.x)
     predicted = samples.weight @ centre
     variance = samples.weight @ ((centre - predicted) ** 2 + spread**2)
@@ -352,7 +360,7 @@ def _pooled(
     ]
     shared = _Shared(family, names, between, lattices)
     samples = _adapted(shared, *samples.about(), KEPT, ENOUGH, rng)
-    kept = samples.x[rng.permutation(_evenly(samples.weight, draws, rng))]
+    kept = samples.x[rng.permutation(evenly(samples.weight, draws, rng))]
     centre, spread = shared.split(kept)
     found = {f"centre_{name}": centre[:, i, None] for i, name in enumerate(names)}
     found |= {f"spread_{name}": spread[:, i, None] for i, name in enumerate(names)}
@@ -399,7 +407,7 @@ def _weights_given(lattice: _Lattice, centre: Floats, spread: Floats) -> Iterato
 
     Less its largest value, which comes second. A part is overwritten by the next one.
     """
-    middle, covariance = _moments(lattice.x, _normalised(lattice.log_density))
+    middle, covariance = mean_and_covariance(lattice.x, normalised(lattice.log_density))
     scale = np.sqrt(np.diag(covariance))
     x = ((lattice.x - middle) / scale).astype(np.float32)
     powers = np.concatenate([x**2, x], 1).T.copy()
@@ -442,7 +450,7 @@ def _moments_each(shared: _Shared, x: Floats) -> list[tuple[Floats, Floats]]:
         for weights, _ in _weights_given(lattice, centre, spread):
             weight += (weights / weights.sum(-1, keepdims=True)).sum(0)
         weight /= weight.sum()
-        found.append(_moments(lattice.x, weight))
+        found.append(mean_and_covariance(lattice.x, weight))
     return found
 
 
@@ -450,7 +458,7 @@ def _start(lattices: list[_Lattice], between: Floats) -> tuple[Floats, Floats]:
     """Return a rough mean and covariance of centres and spreads."""
     mean, variance = np.empty((2, len(lattices), len(between)))
     for i, lattice in enumerate(lattices):
-        weight = _normalised(lattice.log_density)
+        weight = normalised(lattice.log_density)
         mean[i] = weight @ lattice.x
         variance[i] = weight @ (lattice.x - mean[i]) ** 2
     typical = (0.7 * between) ** 2
@@ -480,7 +488,7 @@ class _Samples:
 
     def about(self) -> tuple[Floats, Floats]:
         """Return mean and covariance."""
-        return _moments(self.x, self.weight)
+        return mean_and_covariance(self.x, self.weight)
 
 
 def _adapted(
@@ -505,72 +513,16 @@ def _adapted(
     values: list[Floats] = []
     log_ratio = np.zeros(1)
     for number in (*rounds, *[rounds[-1]] * MORE):
-        if len(proposals) >= len(rounds) and 1 / (_normalised(log_ratio) ** 2).sum() >= enough:
+        if len(proposals) >= len(rounds) and 1 / (normalised(log_ratio) ** 2).sum() >= enough:
             break
         proposals.append((mean, 1.2 * covariance, number))
-        drawn = _draw_t(rng, *proposals[-1])
+        drawn = draw_t(rng, *proposals[-1])
         drawn[:, d:] = np.abs(drawn[:, d:])
         xs.append(drawn)
         values.append(density(drawn))
         x = np.concatenate(xs)
-        each = [np.log(n) + _log_t(sign * x, m, c) for m, c, n in proposals for sign in signs]
+        each = [np.log(n) + log_t(sign * x, m, c) for m, c, n in proposals for sign in signs]
         log_ratio = np.concatenate(values) - np.logaddexp.reduce(each)
-        _, weight = _tempered(log_ratio, 20.0 * len(mean))
-        mean, covariance = _moments(x, weight)
-    return _Samples(x, _normalised(log_ratio), log_ratio)
-
-
-FREEDOM = 6.0
-"""Degrees of freedom of proposals."""
-
-
-def _draw_t(rng: np.random.Generator, mean: Floats, covariance: Floats, number: int) -> Floats:
-    normal = rng.standard_normal((number, len(mean)))
-    scale = np.sqrt(rng.chisquare(FREEDOM, (number, 1)) / FREEDOM)
-    return np.asarray(mean + normal / scale @ np.linalg.cholesky(covariance).T)
-
-
-def _log_t(x: Floats, mean: Floats, covariance: Floats) -> Floats:
-    d = len(mean)
-    factor = np.linalg.cholesky(covariance)
-    squares = (np.linalg.solve(factor, (x - mean).T) ** 2).sum(0)
-    log_det = np.log(np.diag(factor)).sum()
-    constant = sp.gammaln((FREEDOM + d) / 2) - sp.gammaln(FREEDOM / 2)
-    constant -= 0.5 * d * np.log(FREEDOM * np.pi) + log_det
-    return np.asarray(constant - 0.5 * (FREEDOM + d) * np.log1p(squares / FREEDOM))
-
-
-def _moments(x: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Return mean and covariance of weighted points."""
-    mean = weight @ x
-    offset = x - mean
-    covariance = (offset * weight[:, None]).T @ offset
-    return mean, covariance + 1e-9 * np.eye(len(mean)) * np.trace(covariance)
-
-
-def _normalised(log_weight: Floats, power: float = 1.0) -> Floats:
-    weight = np.exp(power * (log_weight - log_weight.max()))
-    return np.asarray(weight / weight.sum())
-
-
-def _tempered(log_weight: Floats, least: float) -> tuple[float, Floats]:
-    """Return the largest power, up to 1, at which weights have an effective size of `least`."""
-    low, high = 0.0, 1.0
-    weight = _normalised(log_weight)
-    if 1 / (weight**2).sum() >= least:
-        return high, weight
-    for _ in range(30):
-        middle = (low + high) / 2
-        weight = _normalised(log_weight, middle)
-        if 1 / (weight**2).sum() >= least:
-            low = middle
-        else:
-            high = middle
-    return low, _normalised(log_weight, low)
-
-
-def _evenly(weight: Floats, number: int, rng: np.random.Generator) -> Ints:
-    """Return positions, each as often as its weight says to within one, in random order."""
-    steps = (np.arange(number) + rng.random()) / number
-    found = np.searchsorted(weight.cumsum() / weight.sum(), steps)
-    return rng.permutation(found.clip(0, len(weight) - 1))
+        _, weight = tempered(log_ratio, 20.0 * len(mean))
+        mean, covariance = mean_and_covariance(x, weight)
+    return _Samples(x, normalised(log_ratio), log_ratio)

@@ -14,10 +14,26 @@ from bayespassk.cells import Cells, distinct
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
-from bayespassk.families.base import Prior, declared, draw_prior, log_density_of, log_prior
+from bayespassk.families.base import (
+    Prior,
+    declared,
+    draw_of,
+    draw_prior,
+    log_density_of,
+    log_prior,
+)
+from bayespassk.importance import tempered
 from bayespassk.posterior.covariates import Design, design_of
 from bayespassk.posterior.likelihood import cell_log_moments
-from bayespassk.posterior.pooling import Centring, Hierarchy, Pooling, draw_hierarchy, pooled
+from bayespassk.posterior.pooling import (
+    Centring,
+    Hierarchy,
+    Pooling,
+    dims_of,
+    draw_hierarchy,
+    pooled,
+    problem_effects,
+)
 from bayespassk.special import graph
 
 if TYPE_CHECKING:
@@ -125,29 +141,24 @@ class Setup:
         return data
 
     @property
-    def effects(self) -> list[str]:
-        """The names of the effects of covariates that differ between problems."""
-        names = declared(self.family) if self.hierarchy.problem_columns else ()
-        return [f"problem_effect_{name}" for name in names]
-
-    @property
-    def natural(self) -> set[str]:
-        """The names of the natural parameters, which follow from the free ones."""
-        free = {name: np.zeros(1) for name in declared(self.family)}
-        return set(self.family.natural(free)) - set(free)
+    def dims(self) -> dict[str, tuple[str, ...]]:
+        """The dims after (chain, draw) of all that is in a posterior, by name."""
+        return dims_of(self.family, self.hierarchy)
 
     def draw_prior(self, rng: np.random.Generator, shape: tuple[int, int]) -> dict[str, Floats]:
         """Return draws from the prior of all that is in a posterior, dims (chain, draw, last)."""
-        systems, columns = self.hierarchy.systems, len(self.hierarchy.problem_columns)
+        sizes = self.hierarchy.sizes
         if self.hierarchy.pooling == "none":
-            drawn = draw_prior(self.family, rng, (*shape, systems))
-            size: tuple[int, ...] = (*shape, systems, columns)
+            drawn = draw_prior(self.family, rng, (*shape, sizes["system"]))
         else:
             drawn = draw_hierarchy(self.family, self.hierarchy, rng, shape, self.system_design)
-            size = (*shape, columns)
-        if columns:
-            for name, prior in declared(self.family).items():
-                drawn[f"problem_effect_{name}"] = prior.between * rng.standard_normal(size)
+
+        def variable(name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...]) -> Any:
+            size = (*shape, *(sizes[dim] for dim in dims))
+            drawn[name] = draw_of(kind, rng, loc, scale, size)
+            return drawn[name]
+
+        problem_effects(self.family, variable, self.hierarchy)
         return drawn
 
 
@@ -175,68 +186,68 @@ def model_of(
     """
     with quiet_import():
         import pymc as pm
-    import pytensor.tensor as pt
 
-    kinds = {"normal": pm.Normal, "logistic": pm.Logistic, "logit-beta": _logit_beta}
-    dims = {
-        "": None,
-        "system": "system",
-        "benchmark": "benchmark",
-        "system_column": "system_column",
-    }
-
-    def number(value: Any) -> Any:
-        # A Python float may become a float32 constant in a graph: hand over float64.
-        return pt.as_tensor_variable(np.float64(value)) if isinstance(value, float) else value
-
-    def own(name: str, prior: Prior, loc: Any = None) -> Any:
-        loc = number(prior.loc if loc is None else loc)
-        return kinds[prior.kind](name, loc, np.float64(prior.scale), dims="system")
-
-    def variable(name: str, kind: str, loc: Any, scale: Any, dim: str) -> Any:
-        if kind == "half-normal":
-            return pm.HalfNormal(name, np.float64(scale))
-        return kinds[kind](name, number(loc), number(scale), dims=dims[dim])
-
-    free_of = declared(family)
-    coords = {
-        "system": list(systems),
-        "benchmark": list(hierarchy.benchmarks),
-        "system_column": list(hierarchy.system_columns),
-        "problem_column": list(hierarchy.problem_columns),
-    }
+    coords = {"system": list(systems)}
+    coords |= {dim: list(labels) for dim, labels in hierarchy.labels.items()}
     with pm.Model(coords=coords) as model:
         shared = {name: pm.Data(f"{DATA}{name}", values) for name, values in data.items()}
         if hierarchy.pooling == "none":
-            free = family.prior(own, graph())
+            free = _declare_each(family)
         else:
-            centring = {
-                name.removeprefix("location_"): Centring(
-                    value, shared[f"share_{name.removeprefix('location_')}"]
-                )
-                for name, value in shared.items()
-                if name.startswith("location_")
-            }
-            design = shared.get("system_design")
-            found = pooled(family, variable, hierarchy, graph(), design, centring)
-            for name, value in found.items():
-                pm.Deterministic(name, value, dims="system" if name in free_of else "benchmark")
-            free = {name: found[name] for name in free_of}
+            free = _declare_pooled(family, hierarchy, shared)
         for name, value in family.natural(free, graph()).items():
             pm.Deterministic(name, value, dims="system")
-        if hierarchy.problem_columns:
+        for name, effect in problem_effects(family, _variable, hierarchy).items():
             at, design = shared["group_system"], shared["problem_design"]
-            each = hierarchy.pooling == "none"
-            for name, prior in declared(family).items():
-                effect = pm.Normal(
-                    f"problem_effect_{name}",
-                    sigma=np.float64(prior.between),
-                    dims=("system", "problem_column") if each else "problem_column",
-                )
-                free[name] = free[name][at] + (design * (effect[at] if each else effect)).sum(-1)
+            each = effect[at] if hierarchy.pooling == "none" else effect
+            free[name] = free[name][at] + (design * each).sum(-1)
         natural = family.natural(free, graph())
         pm.Potential("log_likelihood", family.log_likelihood(natural, shared, graph()))
     return model
+
+
+def _declare_each(family: Family) -> dict[str, Any]:
+    """Declare the free parameters of systems that share nothing, and return them."""
+
+    def declare(name: str, prior: Prior, loc: Any = None) -> Any:
+        loc = prior.loc if loc is None else loc
+        return _variable(name, prior.kind, loc, prior.scale, ("system",))
+
+    return family.prior(declare, graph())
+
+
+def _declare_pooled(
+    family: Family, hierarchy: Hierarchy, shared: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Declare what systems share, and return the free parameters of each."""
+    import pymc as pm
+
+    before = "location_"
+    names = [name.removeprefix(before) for name in shared if name.startswith(before)]
+    centring = {n: Centring(shared[f"{before}{n}"], shared[f"share_{n}"]) for n in names}
+    design = shared.get("system_design")
+    found = pooled(family, _variable, hierarchy, graph(), design, centring)
+    dims = dims_of(family, hierarchy)
+    for name, value in found.items():
+        pm.Deterministic(name, value, dims=dims[name])
+    return {name: found[name] for name in declared(family)}
+
+
+def _variable(name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...]) -> Any:
+    """Declare a variable of the model at hand."""
+    import pymc as pm
+
+    if kind == "half-normal":
+        return pm.HalfNormal(name, np.float64(scale))
+    kinds = {"normal": pm.Normal, "logistic": pm.Logistic, "logit-beta": _logit_beta}
+    return kinds[kind](name, _number(loc), _number(scale), dims=dims or None)
+
+
+def _number(value: Any) -> Any:
+    """Return a number as float64, as a Python float may become a float32 constant in a graph."""
+    import pytensor.tensor as pt
+
+    return pt.as_tensor_variable(np.float64(value)) if isinstance(value, float) else value
 
 
 def _logit_beta(name: str, loc: Any, scale: Any, dims: Any = None) -> Any:
@@ -345,7 +356,7 @@ def _look(family: Family, cells: Cells, rng: np.random.Generator) -> tuple[Float
         moments = cell_log_moments(family, family.natural(free), cells)
         log_target = log_prior(family, free) + moments @ cells.problems
         log_weight = np.where(np.isfinite(log_target), log_target - log_proposal, -np.inf)
-        power, weight = _tempered(log_weight, LOOKS / 8)
+        power, weight = tempered(log_weight, LOOKS / 8, halvings=40)
         mean = weight @ x
         covariance = np.einsum("d,di,dj->ij", weight, x - mean, x - mean)
         if power == 1.0:
@@ -356,22 +367,3 @@ def _look(family: Family, cells: Cells, rng: np.random.Generator) -> tuple[Float
         log_proposal = -0.5 * ((x - mean) * offset).sum(-1) - 0.5 * np.linalg.slogdet(spread)[1]
         free = {name: x[:, i] for i, name in enumerate(names)}
     return mean, np.sqrt(np.diag(covariance))
-
-
-def _tempered(log_weight: Floats, least: float) -> tuple[float, Floats]:
-    """Return the largest power, up to 1, at which weights have an effective size of `least`."""
-
-    def normalised(power: float) -> Floats:
-        weight = np.exp(power * (log_weight - log_weight.max()))
-        return np.asarray(weight / weight.sum())
-
-    low, high = 0.0, 1.0
-    if 1 / (normalised(high) ** 2).sum() >= least:
-        return high, normalised(high)
-    for _ in range(40):
-        middle = (low + high) / 2
-        if 1 / (normalised(middle) ** 2).sum() >= least:
-            low = middle
-        else:
-            high = middle
-    return low, normalised(low)

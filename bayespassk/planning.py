@@ -121,18 +121,7 @@ class Plan:
         random_seed: int = 1,
         **options: Any,
     ):
-        check_k(k)
-        check_target(target)
-        check_strategy(strategy)
-        check_interval(prob, "eti")
-        if strategy == "oracle":
-            raise OptionError("strategy='oracle' is for studies with known p, not for a plan")
-        if half_width is None and budget is None:
-            raise OptionError("a plan needs a half_width to reach, a budget, or both; got neither")
-        if half_width is not None and not 0 < half_width < 0.5:
-            raise OptionError(f"half_width must lie between 0 and 0.5; got {half_width!r}")
-        if budget is not None and not 0 < budget < 1e15:
-            raise OptionError(f"budget must be positive, and less than 1e15; got {budget!r}")
+        _check(k, half_width, budget, target, strategy, prob)
         self._file = None if isinstance(counts, Counts) else _File(Path(counts))
         self.counts = counts if isinstance(counts, Counts) else read_csv(counts)
         """All attempts so far."""
@@ -196,31 +185,7 @@ class Plan:
 
     def message(self) -> str:
         """Return where the plan stands, in a sentence or two."""
-        status = self.status
-        made = f"{int(self.counts.attempts.sum()):,} attempts made"
-        if not self.counts.attempts.any():
-            return f"Nothing is known yet: {made}."
-        now = self._half_widths()
-        system = self.counts.systems[int(now.argmax())]
-        text = (
-            f"{status.capitalize()}: {made}; the {100 * self.prob:.4g}% band of pass@{self.k:,} is "
-            f"{now.max():.3f} to either side ({system!r})"
-        )
-        if self.half_width is not None:
-            text += f", {self.half_width:g} is asked for"
-        if status in ("open", "out of reach"):
-            affordable = (
-                f"the {self.left:,.0f} that may still be spent"
-                if self.budget is not None
-                else f"{UNLIMITED:,.0f} further attempts a problem"
-            )
-            text += f"; {self._expected(now).max():.3f} is expected with {affordable}"
-            needed = self._needed()
-            if status == "open" and self._strategy == "bayes" and needed < self._affordable:
-                text += f", and the band asked for after about {float(f'{needed:.2g}'):,.0f}"
-        if status == "out of reach":
-            text += ". What to do: accept a wider band, ask of a smaller k, or add problems"
-        return f"{text}."
+        return _message(self)
 
     def ask(self, batch: float = 200) -> "pd.DataFrame":
         """Return the attempts to make next.
@@ -283,40 +248,16 @@ class Plan:
         InputError
             If the file cannot be written, or is not as the plan left it.
         """
-        more = self._checked(outcomes)
+        more = _further(self.counts, outcomes)
         counts = _added(self.counts, more, self._target == "population")
         if self._file is not None:
             self._file.write(counts)
-        where = _positions(self.counts, more)
-        cost = self._of_rows(self._costs, 1.0)
-        of_new = float(np.mean(cost))
-        self.spent += float(
-            sum(
-                n * (of_new if at is None else cost[at])
-                for n, at in zip(more.attempts, where, strict=True)
-            )
-        )
+        self.spent += _cost(self.counts, more, self._of_rows(self._costs, 1.0))
         added = len(counts) - len(self.counts)
         self._begun = np.append(self._begun, np.zeros(added, dtype=np.int64))
         self.counts, self._fit, self._ahead = counts, None, None
 
     # How ---------------------------------------------------------------------------------------
-
-    def _checked(self, outcomes: Any) -> Counts:
-        import pandas as pd
-
-        if isinstance(outcomes, Counts):
-            return outcomes
-        frame = pd.DataFrame(dict(outcomes) if isinstance(outcomes, Mapping) else outcomes)
-        for name in ("system", "benchmark"):
-            known = set(getattr(self.counts, name))
-            if name not in frame:
-                if len(known) > 1:
-                    raise CountsError(
-                        f"outcomes must have a column {name}, as there are {len(known)} of them"
-                    )
-                frame[name] = next(iter(known))
-        return Counts.from_dataframe(frame)
 
     def _of_rows(self, values: ArrayLike | None, default: float) -> NDArray[np.float64]:
         given = np.asarray(default if values is None else values, dtype=float)
@@ -396,6 +337,76 @@ class Plan:
         return float(ahead["path_spent"][enough[0]]) if len(enough) else self._affordable
 
 
+def _check(
+    k: float,
+    half_width: float | None,
+    budget: float | None,
+    target: str,
+    strategy: str,
+    prob: float,
+) -> None:
+    """Raise an error about the first option that means nothing."""
+    check_k(k)
+    check_target(target)
+    check_strategy(strategy)
+    check_interval(prob, "eti")
+    if strategy == "oracle":
+        raise OptionError("strategy='oracle' is for studies with known p, not for a plan")
+    if half_width is None and budget is None:
+        raise OptionError("a plan needs a half_width to reach, a budget, or both; got neither")
+    if half_width is not None and not 0 < half_width < 0.5:
+        raise OptionError(f"half_width must lie between 0 and 0.5; got {half_width!r}")
+    if budget is not None and not 0 < budget < 1e15:
+        raise OptionError(f"budget must be positive, and less than 1e15; got {budget!r}")
+
+
+def _message(plan: Plan) -> str:
+    """Return where a plan stands, in a sentence or two."""
+    status = plan.status
+    made = f"{int(plan.counts.attempts.sum()):,} attempts made"
+    if not plan.counts.attempts.any():
+        return f"Nothing is known yet: {made}."
+    now = plan._half_widths()
+    system = plan.counts.systems[int(now.argmax())]
+    text = (
+        f"{status.capitalize()}: {made}; the {100 * plan.prob:.4g}% band of pass@{plan.k:,} is "
+        f"{now.max():.3f} to either side ({system!r})"
+    )
+    if plan.half_width is not None:
+        text += f", {plan.half_width:g} is asked for"
+    if status in ("open", "out of reach"):
+        affordable = (
+            f"the {plan.left:,.0f} that may still be spent"
+            if plan.budget is not None
+            else f"{UNLIMITED:,.0f} further attempts a problem"
+        )
+        text += f"; {plan._expected(now).max():.3f} is expected with {affordable}"
+        needed = plan._needed()
+        if status == "open" and plan._strategy == "bayes" and needed < plan._affordable:
+            text += f", and the band asked for after about {float(f'{needed:.2g}'):,.0f}"
+    if status == "out of reach":
+        text += ". What to do: accept a wider band, ask of a smaller k, or add problems"
+    return f"{text}."
+
+
+def _further(counts: Counts, outcomes: Any) -> Counts:
+    """Return outcomes as counts; a system or benchmark that is the only one goes without saying."""
+    import pandas as pd
+
+    if isinstance(outcomes, Counts):
+        return outcomes
+    frame = pd.DataFrame(dict(outcomes) if isinstance(outcomes, Mapping) else outcomes)
+    for name in ("system", "benchmark"):
+        known = set(getattr(counts, name))
+        if name not in frame:
+            if len(known) > 1:
+                raise CountsError(
+                    f"outcomes must have a column {name}, as there are {len(known)} of them"
+                )
+            frame[name] = next(iter(known))
+    return Counts.from_dataframe(frame)
+
+
 def _evenly(
     costs: NDArray[np.float64], spare: NDArray[np.int64], budget: float, seed: int
 ) -> NDArray[np.int64]:
@@ -419,6 +430,17 @@ def _positions(counts: Counts, more: Counts) -> list[int | None]:
     names = zip(counts.benchmark, counts.system, counts.problem, strict=True)
     where = {name: i for i, name in enumerate(names)}
     return [where.get(name) for name in zip(more.benchmark, more.system, more.problem, strict=True)]
+
+
+def _cost(counts: Counts, more: Counts, costs: NDArray[np.float64]) -> float:
+    """Return what the attempts of `more` cost; at new problems, as much as on average."""
+    of_new = float(np.mean(costs))
+    return float(
+        sum(
+            n * (of_new if at is None else costs[at])
+            for n, at in zip(more.attempts, _positions(counts, more), strict=True)
+        )
+    )
 
 
 def _added(counts: Counts, more: Counts, may_be_new: bool) -> Counts:

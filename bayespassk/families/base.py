@@ -2,9 +2,9 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,7 @@ __all__ = [
     "Declare",
     "Family",
     "Floats",
+    "Leaf",
     "Parameters",
     "Prior",
     "declared",
@@ -29,6 +30,7 @@ __all__ = [
     "log_density_of",
     "log_prior",
     "per_pair",
+    "with_share",
 ]
 
 
@@ -199,6 +201,31 @@ def _log_gamma(rng: np.random.Generator, shape: Any, size: tuple[int, ...]) -> A
     return np.log(rng.gamma(shape + 1, size=size)) - rng.standard_exponential(size) / shape
 
 
+class Leaf(NamedTuple):
+    """A part of a distribution of p that is not itself made of parts; see :meth:`Family.leaves`.
+
+    Attributes
+    ----------
+    distribution : Quadrature or float
+        What has a density, to be summed over nodes; or a point, the p of all problems there.
+    parameters : dict of str to array, dims (...)
+        Its own natural parameters.
+    log_share : array, dims (...), or None
+        log of the share of problems that are from it; None if it is all there is.
+    """
+
+    distribution: Any
+    parameters: dict[str, Any]
+    log_share: Any
+
+
+def with_share(leaves: Iterable[Leaf], log_share: Any) -> Iterator[Leaf]:
+    """Yield the leaves of what has itself a share of the problems, `log_share`."""
+    for leaf in leaves:
+        whole = leaf.log_share is None
+        yield leaf._replace(log_share=log_share if whole else log_share + leaf.log_share)
+
+
 @dataclass(frozen=True)
 class Family(ABC):
     """A parametric distribution of the success probability p over problems.
@@ -343,6 +370,14 @@ class Family(ABC):
         """Draw the p of problems whose outcomes were seen, dims (draw, problem).
 
         `parameters` have dims (draw,), the counts (problem,).
+        """
+
+    @abstractmethod
+    def leaves(self, parameters: Parameters, xp: Special = NUMPY) -> Iterable[Leaf]:
+        """Return the densities and the points that this family is made of, with their shares.
+
+        What it takes to see the p of a problem through something else; see
+        :class:`bayespassk.Verified`.
         """
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """The beta family: two parameters, closed moments, a power-law tail."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -11,7 +11,8 @@ from scipy import special as sp
 
 from bayespassk.arrays import Floats
 from bayespassk.cells import Cells
-from bayespassk.families.base import Declare, Family, Parameters, Prior, per_pair
+from bayespassk.families.base import Declare, Family, Leaf, Parameters, Prior, per_pair
+from bayespassk.families.libby_novick import LibbyNovick
 from bayespassk.special import NUMPY, Special
 
 __all__ = ["Beta"]
@@ -124,6 +125,11 @@ class Beta(Family):
         """Draw p ~ Beta(a + successes, b + failures)."""
         each = per_pair(parameters, None)
         return np.asarray(rng.beta(each["a"] + successes, each["b"] + failures))
+
+    def leaves(self, parameters: Parameters, xp: Special = NUMPY) -> Iterable[Leaf]:
+        """Return the beta as what has a density: the Libby-Novick beta with r = 1."""
+        own = dict(parameters)
+        return [Leaf(LibbyNovick(), own | {"log_odds": own["a"] * np.float64(0.0)}, None)]
 
     def likelihood_data(self, cells: Cells) -> dict[str, NDArray[Any]]:
         """Return the histograms of successes, failures and attempts of each system, end to end.

@@ -1,7 +1,7 @@
 """Inflation: a share of problems that never succeed, or that always do."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -11,7 +11,15 @@ from scipy import special as sp
 
 from bayespassk.arrays import Floats
 from bayespassk.errors import OptionError
-from bayespassk.families.base import ByCell, Declare, Family, Parameters, Prior
+from bayespassk.families.base import (
+    ByCell,
+    Declare,
+    Family,
+    Leaf,
+    Parameters,
+    Prior,
+    with_share,
+)
 from bayespassk.families.mixture import log_moment_of_problems
 from bayespassk.special import NUMPY, Special
 
@@ -126,6 +134,13 @@ class _Inflated(ByCell):
         share = np.asarray(parameters[self.share])[:, None]
         inflated = _given_counts(share, inner, self._at(successes, failures))
         return np.where(rng.random(p.shape) < inflated, self._inflation()[1], p)
+
+    def leaves(self, parameters: Parameters, xp: Special = NUMPY) -> Iterable[Leaf]:
+        """Yield the point of the inflated problems, and the leaves of the family inflated."""
+        share = parameters[self.share]
+        yield Leaf(self._inflation()[1], {"share": share}, xp.log(share))
+        rest = self.base.leaves(self._rest(parameters), xp)
+        yield from with_share(rest, xp.log1p(-share))
 
     def _rest(self, parameters: Parameters) -> dict[str, Any]:
         return {name: value for name, value in parameters.items() if name != self.share}

@@ -1,6 +1,6 @@
 """Mixtures: several kinds of problems in one benchmark."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, final
 
@@ -10,7 +10,15 @@ from scipy import special as sp
 
 from bayespassk.arrays import Floats
 from bayespassk.errors import OptionError
-from bayespassk.families.base import ByCell, Declare, Family, Parameters, Prior
+from bayespassk.families.base import (
+    ByCell,
+    Declare,
+    Family,
+    Leaf,
+    Parameters,
+    Prior,
+    with_share,
+)
 from bayespassk.special import NUMPY, Special
 
 __all__ = ["Mixture", "log_moment_of_problems", "pick"]
@@ -204,6 +212,11 @@ class Mixture(ByCell):
             )
         shares = sp.softmax(np.stack(log_shares, axis=-1), axis=-1)
         return np.choose(pick(shares, rng, drawn[0].shape), drawn)
+
+    def leaves(self, parameters: Parameters, xp: Special = NUMPY) -> Iterable[Leaf]:
+        """Yield those of the components, with their weights."""
+        for part, own, weight in self.split(parameters):
+            yield from with_share(part.leaves(own, xp), xp.log(weight))
 
     def split(self, parameters: Parameters) -> Iterator[tuple[Family, dict[str, Any], Any]]:
         """Yield each component with its own parameters and its weight."""

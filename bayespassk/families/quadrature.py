@@ -11,7 +11,7 @@ is a constant matrix. The cost of a gradient is that of one product with it.
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special as sp
 
 from bayespassk.arrays import CHUNK, Floats
-from bayespassk.families.base import ByCell, Family, Parameters, distinct_draws, draw_prior
+from bayespassk.families.base import (
+    ByCell,
+    Family,
+    Leaf,
+    Parameters,
+    distinct_draws,
+    draw_prior,
+)
 from bayespassk.special import NUMPY, Special
 
 __all__ = [
@@ -306,6 +313,10 @@ class Quadrature(Nodes, ByCell):
     @abstractmethod
     def panels(self, log_kernel: LogKernel, parameters: Parameters) -> Floats:
         """Return the edges of panels that serve the functions of p at these parameters."""
+
+    def leaves(self, parameters: Parameters, xp: Special = NUMPY) -> Iterable[Leaf]:
+        """Return the family itself: it has a density."""
+        return [Leaf(self, dict(parameters), None)]
 
     def constants(
         self,

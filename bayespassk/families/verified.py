@@ -1,6 +1,6 @@
 """Verdicts: attempts judged by a verifier that is sometimes wrong."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
@@ -10,22 +10,16 @@ from scipy import special as sp
 
 from bayespassk.arrays import Floats
 from bayespassk.errors import OptionError
-from bayespassk.families.base import ByCell, Declare, Family, Parameters, Prior
-from bayespassk.families.beta import Beta
-from bayespassk.families.inflated import OneInflated, ZeroInflated
-from bayespassk.families.judging import (
+from bayespassk.families.base import ByCell, Declare, Family, Leaf, Parameters, Prior
+from bayespassk.families.mixture import log_moment_of_problems, pick
+from bayespassk.families.quadrature import prior_parameters
+from bayespassk.families.verifier import (
     RATES,
     JudgedDensity,
     JudgedPoint,
     Verifier,
     outer,
     without_rates,
-)
-from bayespassk.families.libby_novick import LibbyNovick
-from bayespassk.families.mixture import Mixture, log_moment_of_problems, pick
-from bayespassk.families.quadrature import (
-    Quadrature,
-    prior_parameters,
 )
 from bayespassk.special import NUMPY, Special
 
@@ -165,7 +159,7 @@ class Verified(ByCell):
         """Return log E[q^a (1-q)^b]: of verdicts."""
         each = [
             outer(log_share, np.broadcast(a, b).ndim) + leaf.log_moment(own, a, b)
-            for leaf, own, log_share in self._leaves(parameters, NUMPY)
+            for leaf, own, log_share in self.leaves(parameters)
         ]
         return np.asarray(np.logaddexp.reduce(each))
 
@@ -198,7 +192,7 @@ class Verified(ByCell):
         k, a, b = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (k, a, b)))
         each = [
             outer(log_share, k.ndim) + leaf.log_truth(own, k, a, b, first_pass)
-            for leaf, own, log_share in self._leaves(parameters, NUMPY)
+            for leaf, own, log_share in self.leaves(parameters)
         ]
         return np.asarray(np.logaddexp.reduce(each))
 
@@ -211,7 +205,7 @@ class Verified(ByCell):
         """
         above, a, b = np.broadcast_arrays(*(np.asarray(one, float) for one in (above, a, b)))
         each, log_shares = [], []
-        for leaf, own, log_share in self._leaves(parameters, NUMPY):
+        for leaf, own, log_share in self.leaves(parameters):
             each.append(leaf.survival(own, above, a, b))
             log_shares.append(outer(log_share, a.ndim) + leaf.log_moment(own, a, b))
         shares = sp.softmax(np.stack(log_shares), axis=0)
@@ -224,7 +218,7 @@ class Verified(ByCell):
         parameters = prior_parameters(self) if parameters is None else parameters
         return {
             f"{name}_{j}": value
-            for j, (leaf, own, _) in enumerate(self._leaves(parameters, NUMPY), 1)
+            for j, (leaf, own, _) in enumerate(self.leaves(parameters), 1)
             for name, value in leaf.constants(a, b, own).items()
         }
 
@@ -237,7 +231,7 @@ class Verified(ByCell):
     ) -> Any:
         """Return log E[q^a (1-q)^b], pair by pair."""
         total: Any = None
-        for j, (leaf, own, log_share) in enumerate(self._leaves(parameters, xp), 1):
+        for j, (leaf, own, log_share) in enumerate(self.leaves(parameters, xp), 1):
             ending = f"_{j}"
             mine = {
                 name.removesuffix(ending): value
@@ -275,8 +269,10 @@ class Verified(ByCell):
         failures: NDArray[np.int64],
     ) -> Floats:
         """Draw logit p of problems whose verdicts were seen, dims (draw, problem)."""
-        leaves = self._leaves(parameters, NUMPY)
-        drawn = [leaf.draw_logit(own, rng, successes, failures) for leaf, own, _ in leaves]
+        leaves = self.leaves(parameters)
+        drawn: list[Floats] = [
+            leaf.draw_logit(own, rng, successes, failures) for leaf, own, _ in leaves
+        ]
         if len(leaves) == 1:
             return drawn[0]
         log_shares = [
@@ -295,52 +291,23 @@ class Verified(ByCell):
             correct = np.where(np.isneginf(log_p), -np.inf, rates.log_tp + log_p - yes)
         return np.asarray(yes), np.asarray(no), correct
 
-    def _leaves(
-        self, parameters: Parameters, xp: Special
-    ) -> list[tuple[JudgedDensity | JudgedPoint, dict[str, Any], Any]]:
-        """Return the parts of the base that have a density or are a point.
+    def leaves(self, parameters: Parameters, xp: Special = NUMPY) -> list[Leaf]:
+        """Return the leaves of the base as the verifier lets them be seen.
 
-        Each with its parameters, those of the rates among them, and the log of its share, or None
-        if it is all there is.
+        The parameters of each have those of the rates among them.
         """
         rates = {name: parameters[name] for name in self.verifier.learned}
         return [
-            (
-                JudgedPoint(self.verifier, inner)
-                if isinstance(inner, float)
-                else JudgedDensity(self.verifier, inner),
-                own | rates,
-                log_share,
-            )
-            for inner, own, log_share in _parts_of(self.base, without_rates(parameters), xp)
+            Leaf(_judged(self.verifier, leaf.distribution), leaf.parameters | rates, leaf.log_share)
+            for leaf in self.base.leaves(without_rates(parameters), xp)
         ]
+
+
+def _judged(verifier: Verifier, distribution: Any) -> JudgedDensity | JudgedPoint:
+    if isinstance(distribution, float):
+        return JudgedPoint(verifier, distribution)
+    return JudgedDensity(verifier, distribution)
 
 
 def _holds(family: Family, kind: type[Family]) -> bool:
     return isinstance(family, kind) or any(_holds(one, kind) for one in family.components)
-
-
-def _parts_of(
-    family: Family, parameters: Parameters, xp: Special
-) -> Iterator[tuple[Quadrature | float, dict[str, Any], Any]]:
-    """Yield the densities and the points that a family is made of, each with its log share."""
-
-    def within(part: Family, own: Parameters, log_share: Any) -> Iterator[Any]:
-        for inner, its, log_inner in _parts_of(part, own, xp):
-            yield inner, its, log_share if log_inner is None else log_share + log_inner
-
-    if isinstance(family, Mixture):
-        for part, own, weight in family.split(parameters):
-            yield from within(part, own, xp.log(weight))
-    elif isinstance(family, ZeroInflated | OneInflated):
-        share = parameters[family.share]
-        rest = {name: value for name, value in parameters.items() if name != family.share}
-        yield float(isinstance(family, OneInflated)), {"share": share}, xp.log(share)
-        yield from within(family.base, rest, xp.log1p(-share))
-    elif isinstance(family, Beta):
-        own = dict(parameters)
-        yield LibbyNovick(), own | {"log_odds": own["a"] * np.float64(0.0)}, None
-    elif isinstance(family, Quadrature):
-        yield family, dict(parameters), None
-    else:
-        raise OptionError(f"verified cannot go around {family!r}: its density is not known")

@@ -10,15 +10,24 @@ from numpy.typing import NDArray
 
 from bayespassk.arrays import Floats
 from bayespassk.families import Family
-from bayespassk.families.base import Parameters, Prior, draw_of, log_density_of
+from bayespassk.families.base import Parameters, Prior, declared, draw_of, log_density_of
 from bayespassk.special import NUMPY, Special
 
-__all__ = ["Centring", "Hierarchy", "Pooling", "draw_hierarchy", "log_hyperprior", "pooled"]
+__all__ = [
+    "Centring",
+    "Hierarchy",
+    "Pooling",
+    "dims_of",
+    "draw_hierarchy",
+    "log_hyperprior",
+    "pooled",
+    "problem_effects",
+]
 
 type Pooling = Literal["none", "partial"]
 
-type Variable = Callable[[str, str, Any, Any, str], Any]
-"""Called once a variable: ``variable(name, kind, loc, scale, dim)``; dim "" is a single number."""
+type Variable = Callable[[str, str, Any, Any, tuple[str, ...]], Any]
+"""Called once a variable: ``variable(name, kind, loc, scale, dims)``; without dims, of a number."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,20 @@ class Hierarchy:
     def nested(self) -> bool:
         """Whether systems are nested in benchmarks."""
         return len(self.benchmarks) > 0
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """The labels along each dim that a variable may have, besides "system"."""
+        return {
+            "benchmark": self.benchmarks,
+            "system_column": self.system_columns,
+            "problem_column": self.problem_columns,
+        }
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The length of each dim that a variable may have."""
+        return {"system": self.systems} | {dim: len(one) for dim, one in self.labels.items()}
 
 
 @dataclass(frozen=True)
@@ -116,15 +139,15 @@ def pooled(
     def typical(name: str, prior: Prior, loc: Any = None) -> Any:
         priors[name] = prior
         loc = prior.loc if loc is None else loc
-        return variable(f"centre_{name}", prior.kind, loc, prior.scale, "")
+        return variable(f"centre_{name}", prior.kind, loc, prior.scale, ())
 
-    def about(name: str, centre: Any, spread: Any, dim: str) -> Any:
+    def about(name: str, centre: Any, spread: Any, *dims: str) -> Any:
         """Declare normal variables about `centre`, centred as far as is told."""
         if centring is None:
-            return variable(name, "normal", centre, spread, dim)
+            return variable(name, "normal", centre, spread, dims)
         at, share = centring[name].location, centring[name].share
         expected = share * (centre - at)
-        raw = variable(f"raw_{name}", "normal", expected, spread**share, dim)
+        raw = variable(f"raw_{name}", "normal", expected, spread**share, dims)
         return centre + spread ** (1 - share) * (raw - expected)
 
     centres = family.prior(typical, xp)
@@ -132,15 +155,51 @@ def pooled(
     for name, prior in priors.items():
         centre = centres[name]
         if hierarchy.nested:
-            between = variable(f"benchmark_spread_{name}", "half-normal", 0.0, prior.between, "")
+            between = variable(f"benchmark_spread_{name}", "half-normal", 0.0, prior.between, ())
             of_each = about(f"benchmark_centre_{name}", centre, between, "benchmark")
             found[f"benchmark_centre_{name}"] = of_each
             centre = of_each[..., np.array(hierarchy.benchmark)]
         if hierarchy.system_columns:
-            effect = variable(f"effect_{name}", "normal", 0.0, prior.between, "system_column")
+            effect = variable(f"effect_{name}", "normal", 0.0, prior.between, ("system_column",))
             centre = centre + (effect[..., None, :] * system_design).sum(-1)
-        spread = variable(f"spread_{name}", "half-normal", 0.0, prior.between, "")
+        spread = variable(f"spread_{name}", "half-normal", 0.0, prior.between, ())
         found[name] = about(name, centre, spread, "system")
+    return found
+
+
+def problem_effects(family: Family, variable: Variable, hierarchy: Hierarchy) -> dict[str, Any]:
+    """Declare the effects of covariates that differ between problems; return them by parameter.
+
+        effect ~ N(0, between)
+
+    of each column, for all systems or, without pooling, for each.
+    """
+    if not hierarchy.problem_columns:
+        return {}
+    outer = ("system",) if hierarchy.pooling == "none" else ()
+    return {
+        name: variable(
+            f"problem_effect_{name}", "normal", 0.0, prior.between, (*outer, "problem_column")
+        )
+        for name, prior in declared(family).items()
+    }
+
+
+def dims_of(family: Family, hierarchy: Hierarchy) -> dict[str, tuple[str, ...]]:
+    """Return the dims after (chain, draw) of all variables of a posterior, as they are declared."""
+    sizes = hierarchy.sizes
+    found: dict[str, tuple[str, ...]] = {}
+
+    def variable(name: str, _kind: str, _loc: Any, _scale: Any, dims: tuple[str, ...]) -> Any:
+        found[name] = dims
+        return np.zeros([sizes[dim] for dim in dims] or 1)
+
+    if hierarchy.pooling == "none":
+        found |= dict.fromkeys(declared(family), ("system",))
+    else:
+        design = np.zeros((hierarchy.systems, len(hierarchy.system_columns)))
+        pooled(family, variable, hierarchy, NUMPY, design)
+    problem_effects(family, variable, hierarchy)
     return found
 
 
@@ -158,11 +217,11 @@ def log_hyperprior(
     above: Any = 0.0
     systems: Any = 0.0
 
-    def variable(name: str, kind: str, loc: Any, scale: Any, dim: str) -> Any:
+    def variable(name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...]) -> Any:
         nonlocal above, systems
         value = values[name]
         density = _log_density(kind, value, loc, scale).sum(-1)
-        if dim in ("system", "benchmark"):
+        if dims in (("system",), ("benchmark",)):
             systems = systems + density
         else:
             above = above + density
@@ -180,16 +239,11 @@ def draw_hierarchy(
     system_design: Floats | None = None,
 ) -> dict[str, Floats]:
     """Return prior draws of all variables that :func:`pooled` declares, dims (*shape, last)."""
-    sizes = {
-        "": 1,
-        "system": hierarchy.systems,
-        "benchmark": len(hierarchy.benchmarks),
-        "system_column": len(hierarchy.system_columns),
-    }
+    sizes = hierarchy.sizes
     drawn: dict[str, Floats] = {}
 
-    def variable(name: str, kind: str, loc: Any, scale: Any, dim: str) -> Any:
-        size = (*shape, sizes[dim])
+    def variable(name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...]) -> Any:
+        size = (*shape, *([sizes[dim] for dim in dims] or [1]))
         half = kind == "half-normal"
         value = draw_of("normal" if half else kind, rng, loc, scale, size)
         drawn[name] = np.abs(value) if half else value

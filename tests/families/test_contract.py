@@ -129,6 +129,21 @@ def test_densities_of_quadratures_integrate_to_one(case):
             np.testing.assert_allclose(mass, 1.0, rtol=1e-8)
 
 
+def test_the_leaves_of_a_family_make_up_its_moments(case):
+    """Densities and points with their shares: what a verifier is put around."""
+    a, b = np.array([0.0, 3.0, 0.0, 7.0]), np.array([0.0, 5.0, 100.0, 0.0])
+    each = []
+    for leaf in case.family.leaves(case.parameters):
+        log_share = 0.0 if leaf.log_share is None else leaf.log_share
+        if isinstance(leaf.distribution, float):
+            with np.errstate(divide="ignore"):
+                moment = np.log(leaf.distribution**a * (1 - leaf.distribution) ** b)
+        else:
+            moment = leaf.distribution.log_moment(leaf.parameters, a, b)
+        each.append(log_share + moment)
+    np.testing.assert_allclose(np.logaddexp.reduce(each), log_moment(case, a, b), atol=1e-7)
+
+
 @pytest.mark.parametrize("n", [1, 10, 1000, 3_000_000])
 def test_an_attempt_succeeds_or_fails(case, n):
     """E[p^a q^b] = E[p^(a+1) q^b] + E[p^a q^(b+1)]."""
