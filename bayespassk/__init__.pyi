@@ -1,5 +1,4 @@
-from . import estimators as estimators
-from .allocating import allocate as allocate
+from . import errors as errors, estimators as estimators, verifier as verifier
 from .asking.budgets import budget_for as budget_for, summarize_budget as summarize_budget
 from .asking.coverage import coverage_at_cost as coverage_at_cost
 from .asking.crossings import (
@@ -19,29 +18,8 @@ from .asking.shares import (
     share_above as share_above,
 )
 from .asking.summaries import summarize as summarize
-from .asking.truth import (
-    apparent_pass_at_k as apparent_pass_at_k,
-    best_resampling as best_resampling,
-    first_pass_ceiling as first_pass_ceiling,
-    first_pass_correct_at_k as first_pass_correct_at_k,
-    resampling_utility as resampling_utility,
-    true_pass_at_k as true_pass_at_k,
-)
-from .auditing import audited_rates as audited_rates, paired_rates as paired_rates
 from .backtesting.verb import backtest as backtest
 from .counts import Counts as Counts
-from .designing import design as design
-from .errors import (
-    ConvergenceWarning as ConvergenceWarning,
-    CountsError as CountsError,
-    FitFileError as FitFileError,
-    ForecastWarning as ForecastWarning,
-    InputError as InputError,
-    LooWarning as LooWarning,
-    OptionError as OptionError,
-    PriorDrivenWarning as PriorDrivenWarning,
-    SamplingError as SamplingError,
-)
 from .families import (
     Beta as Beta,
     Family as Family,
@@ -57,7 +35,7 @@ from .families import (
     ZeroInflated as ZeroInflated,
     family_from_name as family_from_name,
 )
-from .fitting import build_model as build_model, fit as fit
+from .fitting.verb import build_model as build_model, fit as fit
 from .judging.averaging import average as average, disagreement as disagreement
 from .judging.calibrating import (
     calibrate as calibrate,
@@ -68,8 +46,9 @@ from .judging.loo_pit import loo_pit as loo_pit
 from .judging.prior import prior_predictive as prior_predictive, sensitivity as sensitivity
 from .judging.replicating import check as check, summarize_check as summarize_check
 from .logs import load_example as load_example, read as read, read_csv as read_csv
-from .many import fit_many as fit_many
-from .planning import Plan as Plan
+from .planning.allocating import allocate as allocate
+from .planning.designing import design as design
+from .planning.live import Plan as Plan
 from .plot import (
     plot_backtest as plot_backtest,
     plot_check as plot_check,
@@ -85,6 +64,7 @@ from .posterior.fitted import family_of as family_of
 from .posterior.likelihood import log_likelihood as log_likelihood
 from .posterior.saving import load as load, save as save
 from .reporting import report as report
+from .running.many import fit_many as fit_many
 from .scoring import summarize_backtest as summarize_backtest
 from .simulating import simulate as simulate, thin as thin
 

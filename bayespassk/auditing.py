@@ -39,7 +39,7 @@ def audited_rates(
     -------
     dict
         `true_positive_rate` and `false_positive_rate`, each a Prior of the logit of the rate:
-        ``bp.Verified(family, **bp.audited_rates(...))``.
+        ``bp.Verified(family, **bp.verifier.audited_rates(...))``.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def audited_rates(
     Examples
     --------
     >>> import bayespassk as bp
-    >>> rates = bp.audited_rates(
+    >>> rates = bp.verifier.audited_rates(
     ...     correct_accepted=57, correct_rejected=3, wrong_accepted=2, wrong_rejected=138
     ... )
     >>> family = bp.Verified(bp.Beta(), **rates)
@@ -115,7 +115,7 @@ def paired_rates(
     -------
     dict
         `true_positive_rate`, which is 1, and `false_positive_rate`, a Prior of its logit:
-        ``bp.Verified(family, **bp.paired_rates(base, plus))``.
+        ``bp.Verified(family, **bp.verifier.paired_rates(base, plus))``.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def paired_rates(
     Examples
     --------
     >>> import bayespassk as bp
-    >>> rates = bp.paired_rates([True, True, False, False], [True, False, False, False])
+    >>> rates = bp.verifier.paired_rates([True, True, False, False], [True, False, False, False])
     >>> rates["true_positive_rate"]
     1.0
     """

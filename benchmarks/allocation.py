@@ -28,9 +28,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import bayespassk as bp
-from bayespassk.journal import Journal
 from bayespassk.options import system_seed
 from bayespassk.process import one_thread_each
+from bayespassk.running.journal import Journal
 
 STRATEGIES = ["uniform", "fewest-successes", "bayes", "oracle", "reset-and-discard"]
 ROUNDS = np.array([0.3, 0.45, 0.6, 0.8, 1.0])

@@ -20,7 +20,7 @@ from scipy import special as sp
 
 import bayespassk as bp
 from bayespassk.families.base import declared, log_prior
-from bayespassk.fitting import Setup
+from bayespassk.fitting.model import Setup
 from bayespassk.posterior.likelihood import cell_log_moments
 
 ATTEMPTS = 100

@@ -139,8 +139,8 @@ def main() -> None:
     parser.add_argument("--families", default=",".join(FAMILIES))
     options = parser.parse_args()
     names = options.families.split(",")
-    warnings.simplefilter("ignore", bp.ForecastWarning)
-    warnings.simplefilter("ignore", bp.ConvergenceWarning)  # the table has the figures
+    warnings.simplefilter("ignore", bp.errors.ForecastWarning)
+    warnings.simplefilter("ignore", bp.errors.ConvergenceWarning)  # the table has the figures
     accept = options.target_accept
     fit_all(
         bp.thin(bp.load_example(), 10, random_seed=1).select("large"), names, accept

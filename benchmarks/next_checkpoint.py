@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--benchmark", default="MATH")
     parser.add_argument("--tokens", default="60B,200B,300B", help="which to hold out, in turn")
     options = parser.parse_args()
-    warnings.simplefilter("ignore", bp.PriorDrivenWarning)
+    warnings.simplefilter("ignore", bp.errors.PriorDrivenWarning)
     frame = bp.read_csv(options.log).to_dataframe()
     frame = frame[frame.benchmark == options.benchmark]
     frame["size"], frame["tokens"] = (

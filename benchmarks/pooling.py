@@ -159,7 +159,11 @@ def main() -> None:
     parser.add_argument("--diagnose", action="store_true", help="print how the sampler fared")
     parser.add_argument("--held-out", action="store_true", help="thin one system at a time")
     options = parser.parse_args()
-    for one in (bp.ForecastWarning, bp.PriorDrivenWarning, bp.ConvergenceWarning):
+    for one in (
+        bp.errors.ForecastWarning,
+        bp.errors.PriorDrivenWarning,
+        bp.errors.ConvergenceWarning,
+    ):
         warnings.simplefilter("ignore", one)  # the table has the figures
     if options.diagnose:
         diagnose(options)

@@ -39,7 +39,7 @@ def score(
         for seed in range(thinnings):
             counts = bp.thin(log, n, random_seed=seed)
             with warnings.catch_warnings():
-                for expected in (bp.PriorDrivenWarning, bp.ConvergenceWarning):
+                for expected in (bp.errors.PriorDrivenWarning, bp.errors.ConvergenceWarning):
                     warnings.simplefilter("ignore", expected)
                 fits = {
                     name: bp.fit(counts, family, pooling="none", random_seed=seed, progress=False)

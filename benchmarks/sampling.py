@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 import bayespassk as bp
-from bayespassk.fitting import Size, _nuts
+from bayespassk.fitting.verb import Size, _nuts
 from bayespassk.special import NUMPY
 
 SEEDS = (1, 2, 3)

@@ -7,8 +7,8 @@ from scipy import stats
 import bayespassk as bp
 from bayespassk.families import family_names
 from bayespassk.families.base import declared, draw_prior
+from bayespassk.planning.lessons import Cloud, free_parameters, lessons_of, standardised
 from bayespassk.posterior.fitted import opened
-from bayespassk.preposterior import Cloud, free_parameters, lessons_of, standardised
 
 K = 1000
 

@@ -16,8 +16,8 @@ from bayespassk.backtesting.methods import ESTIMATORS, methods_of
 from bayespassk.backtesting.text import summary
 from bayespassk.backtesting.verb import methods, verb as backtesting
 from bayespassk.families.base import draw_prior
-from bayespassk.journal import Journal
 from bayespassk.posterior.fitted import opened
+from bayespassk.running.journal import Journal
 
 FALSE_ALARM = 1e-4
 QUICK = {"n": 20, "k": [50, 200], "repeats": 2, "cores": 1, "progress": False}

@@ -12,8 +12,8 @@ import pytest
 import xarray as xr
 
 import bayespassk as bp
-from bayespassk import fitting
 from bayespassk.families import family_names
+from bayespassk.fitting import verb as fitting
 from oracles import grid_posterior, mean_and_sd
 
 QUIET = {"progress": False}

@@ -16,8 +16,8 @@ import pytest
 
 import bayespassk as bp
 import made_logs
-from bayespassk import many
 from bayespassk.counts import Provenance
+from bayespassk.running import many
 from made_tasks import Bomb, pretend, score
 
 BETA = {"family": bp.Beta(), "k": [10, 10_000], "progress": False}

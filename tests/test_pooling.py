@@ -10,8 +10,8 @@ import xarray as xr
 from scipy import special as sp, stats
 
 import bayespassk as bp
-from bayespassk import fitting
 from bayespassk.families import family_names
+from bayespassk.fitting import verb as fitting
 from bayespassk.judging import leave_one_out
 from bayespassk.posterior.fitted import opened
 from bayespassk.posterior.pooling import Hierarchy

@@ -18,7 +18,7 @@ import bayespassk as bp
 from bayespassk.cli import cli
 from bayespassk.counts import visible
 from bayespassk.reporting.document import _share
-from bayespassk.reporting.judging import verdict
+from bayespassk.reporting.verdict import verdict
 from conftest import HOSTILE
 
 KS = [1, 100, 10_000]

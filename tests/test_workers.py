@@ -12,7 +12,8 @@ from contextlib import closing
 import pytest
 
 import bayespassk as bp
-from bayespassk import process, workers
+from bayespassk import process
+from bayespassk.running import workers
 from made_tasks import Bomb, tell
 
 

@@ -85,7 +85,7 @@ def forecast(
     chance that they are wrong.
 
     A success is an attempt that was accepted. Of a fit with :class:`bayespassk.Verified` this is
-    the apparent pass@k; :func:`bayespassk.true_pass_at_k` is for the truth.
+    the apparent pass@k; :func:`bayespassk.verifier.true_pass_at_k` is for the truth.
 
     Examples
     --------

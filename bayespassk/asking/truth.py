@@ -76,7 +76,8 @@ def apparent_pass_at_k(
     >>> counts = bp.thin(bp.load_example(), 100, random_seed=1)
     >>> family = bp.Verified(bp.Beta(), true_positive_rate=1.0, false_positive_rate=0.001)
     >>> fit = bp.fit(counts, family, pooling="none", random_seed=1)
-    >>> apparent, true = bp.apparent_pass_at_k(fit, 10_000), bp.true_pass_at_k(fit, 10_000)
+    >>> apparent = bp.verifier.apparent_pass_at_k(fit, 10_000)
+    >>> true = bp.verifier.true_pass_at_k(fit, 10_000)
     >>> bool((apparent.median(("chain", "draw")) > true.median(("chain", "draw"))).all())
     True
     """
@@ -177,8 +178,8 @@ def first_pass_correct_at_k(
     >>> counts = bp.thin(bp.load_example(), 100, random_seed=1)
     >>> family = bp.Verified(bp.Beta(), true_positive_rate=1.0, false_positive_rate=0.001)
     >>> fit = bp.fit(counts, family, pooling="none", random_seed=1)
-    >>> at_k = bp.first_pass_correct_at_k(fit, 10_000, "population")
-    >>> ceiling = bp.first_pass_ceiling(fit, "population")
+    >>> at_k = bp.verifier.first_pass_correct_at_k(fit, 10_000, "population")
+    >>> ceiling = bp.verifier.first_pass_ceiling(fit, "population")
     >>> bool((at_k.values <= ceiling.values + 1e-9).all())
     True
     """
@@ -283,7 +284,7 @@ def resampling_utility(
     >>> counts = bp.thin(bp.load_example(), 100, random_seed=1)
     >>> family = bp.Verified(bp.Beta(), true_positive_rate=0.95, false_positive_rate=0.002)
     >>> fit = bp.fit(counts, family, pooling="none", random_seed=1)
-    >>> table = bp.best_resampling(bp.resampling_utility(fit, cost=2))
+    >>> table = bp.verifier.best_resampling(bp.verifier.resampling_utility(fit, cost=2))
     >>> bool((table["lower"] <= table["best_k"]).all())
     True
     """

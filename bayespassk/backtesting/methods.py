@@ -27,7 +27,7 @@ from bayespassk.errors import (
 from bayespassk.estimators.bootstrapping import replicated
 from bayespassk.estimators.saber import anchored_at
 from bayespassk.families import Family, default_family, family_from_name, family_names
-from bayespassk.fitting import fit
+from bayespassk.fitting.verb import fit
 from bayespassk.posterior.diagnostics import Diagnostics, diagnostics_of
 from bayespassk.posterior.fitted import opened
 from bayespassk.posterior.pooling import Pooling

@@ -20,12 +20,12 @@ from bayespassk.counts import Counts
 from bayespassk.errors import ConvergenceWarning, OptionError
 from bayespassk.estimators import chen
 from bayespassk.families import Family
-from bayespassk.journal import Journal
 from bayespassk.options import check_k, system_seed
 from bayespassk.process import progress as bar
+from bayespassk.running.journal import Journal
+from bayespassk.running.workers import Lost, check_cores, importable, in_processes, in_turn
 from bayespassk.scoring import scores_of
 from bayespassk.simulating import thin
-from bayespassk.workers import Lost, check_cores, importable, in_processes, in_turn
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,7 +21,7 @@ def demo_command(seed: int | None) -> None:
     from bayespassk.asking.pass_at_k import forecast
     from bayespassk.asking.summaries import summarize
     from bayespassk.estimators import chen
-    from bayespassk.fitting import fit
+    from bayespassk.fitting.verb import fit
     from bayespassk.logs import load_example
     from bayespassk.simulating import thin
 

@@ -65,7 +65,7 @@ def plan_command(
     """
     from bayespassk import texts
     from bayespassk.families import family_from_name
-    from bayespassk.planning import Plan
+    from bayespassk.planning.live import Plan
 
     if ask is None and budget is None:
         raise OptionError("--ask or --budget must be given, or there is nothing to allot")
@@ -127,8 +127,8 @@ def design_command(
     the family, which is about benchmarks of all kinds.
     """
     from bayespassk import texts
-    from bayespassk.designing import design
     from bayespassk.families import family_from_name
+    from bayespassk.planning.designing import design
 
     check_folders(output, figure)
     known: Family | xr.DataTree

@@ -63,8 +63,8 @@ def batch_command(
     with what failed and why. The exit status is 1 if anything failed.
     """
     from bayespassk import texts
-    from bayespassk.many import fit_many
-    from bayespassk.workers import connected
+    from bayespassk.running.many import fit_many
+    from bayespassk.running.workers import connected
 
     (one,) = families_of([family], true_positive_rate, false_positive_rate)
     reading = take_reading(options)

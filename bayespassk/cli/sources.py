@@ -133,7 +133,7 @@ def _fit_each(
     false_positive_rate: float | None = None,
     **options: Any,
 ) -> "dict[str, xr.DataTree]":
-    from bayespassk.fitting import fit
+    from bayespassk.fitting.verb import fit
 
     families = families_of(names, true_positive_rate, false_positive_rate)
     if len(set(families)) < len(families):

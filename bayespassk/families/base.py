@@ -128,7 +128,7 @@ class Prior:
         """Return the prior of the logit of a rate that is Beta(alpha, beta).
 
         What is known of a rate after alpha - 1/2 hits and beta - 1/2 misses, if nothing was known
-        before (Jeffreys' prior); see :func:`bayespassk.audited_rates`.
+        before (Jeffreys' prior); see :func:`bayespassk.verifier.audited_rates`.
 
         Parameters
         ----------

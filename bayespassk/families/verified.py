@@ -43,8 +43,9 @@ class Verified(ByCell):
     The parameters are those of `base`, the distribution of p over problems; the likelihood, and all
     that bayespassk says of verdicts (checks, leave-one-out, :func:`bayespassk.forecast` and the
     other general verbs), follow from the moments of q. So ``bp.forecast`` of such a fit is the
-    *apparent* pass@k, which tends to 1. Of the truth say :func:`bayespassk.true_pass_at_k`,
-    :func:`bayespassk.first_pass_correct_at_k` and :func:`bayespassk.first_pass_ceiling`.
+    *apparent* pass@k, which tends to 1. Of the truth say
+    :func:`bayespassk.verifier.true_pass_at_k`, :func:`bayespassk.verifier.first_pass_correct_at_k`
+    and :func:`bayespassk.verifier.first_pass_ceiling`.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from bayespassk.errors import (
 )
 from bayespassk.families import Family, default_family
 from bayespassk.families.base import draw_prior
-from bayespassk.fitting import fit
+from bayespassk.fitting.verb import fit
 from bayespassk.options import Target, check_k
 from bayespassk.posterior.diagnostics import MAX_PARETO_K, diagnostics_of
 from bayespassk.posterior.fitted import Fitted, opened

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bayespassk.arrays import CHUNK, Floats
 from bayespassk.cells import Cells
 from bayespassk.errors import LooWarning, OptionError, PriorDrivenWarning
-from bayespassk.fitting import fit as fit_again
+from bayespassk.fitting.verb import fit as fit_again
 from bayespassk.options import system_seed
 from bayespassk.posterior.fitted import Fitted, Part, opened
 from bayespassk.posterior.likelihood import cell_log_moments

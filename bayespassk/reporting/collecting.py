@@ -25,7 +25,7 @@ from bayespassk.judging.prior import sensitivity_of
 from bayespassk.judging.replicating import checked, summarize_check
 from bayespassk.options import Target, check_target
 from bayespassk.posterior.fitted import Fitted
-from bayespassk.reporting.judging import verdict
+from bayespassk.reporting.verdict import verdict
 from bayespassk.texts import families_verdict, provenance
 
 if TYPE_CHECKING:

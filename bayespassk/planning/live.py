@@ -10,16 +10,16 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from bayespassk.allocating import Strategy, allocate, check_strategy
 from bayespassk.asking.pass_at_k import forecast
 from bayespassk.asking.summaries import summarize
 from bayespassk.counts import COLUMNS, Counts
 from bayespassk.errors import CountsError, InputError, OptionError
 from bayespassk.families import Family
 from bayespassk.files import write
-from bayespassk.fitting import fit
+from bayespassk.fitting.verb import fit
 from bayespassk.logs import read_csv
 from bayespassk.options import Target, check_interval, check_k, check_target
+from bayespassk.planning.allocating import Strategy, allocate, check_strategy
 from bayespassk.posterior.pooling import Pooling
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
 from bayespassk.options import Target, check_k, check_target
-from bayespassk.posterior.fitted import Fitted, Part, opened
-from bayespassk.preposterior import (
+from bayespassk.planning.lessons import (
     Cloud,
     Lessons,
     free_parameters,
@@ -25,6 +24,7 @@ from bayespassk.preposterior import (
     standardised,
     variance_after,
 )
+from bayespassk.posterior.fitted import Fitted, Part, opened
 
 __all__ = ["Strategy", "allocate", "check_strategy"]
 

@@ -26,15 +26,15 @@ from bayespassk.counts import Counts, check_by
 from bayespassk.errors import ConvergenceWarning, InputError, OptionError, SamplingError
 from bayespassk.families import Family, default_family
 from bayespassk.files import write
-from bayespassk.fitting import fit
-from bayespassk.journal import Journal
+from bayespassk.fitting.verb import fit
 from bayespassk.logs.reading import logs_in, read
 from bayespassk.options import Target, check_interval, check_k, check_target, system_seed
 from bayespassk.posterior.covariates import required
 from bayespassk.posterior.diagnostics import diagnostics
 from bayespassk.posterior.saving import save
 from bayespassk.process import progress as bar
-from bayespassk.workers import (
+from bayespassk.running.journal import Journal
+from bayespassk.running.workers import (
     Finished,
     Lost,
     check_client,

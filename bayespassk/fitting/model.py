@@ -22,7 +22,7 @@ from bayespassk.families.base import (
     log_density_of,
     log_prior,
 )
-from bayespassk.importance import tempered
+from bayespassk.fitting.importance import tempered
 from bayespassk.posterior.covariates import Design, design_of
 from bayespassk.posterior.likelihood import cell_log_moments
 from bayespassk.posterior.pooling import (

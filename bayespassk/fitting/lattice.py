@@ -29,7 +29,7 @@ from bayespassk.cells import Cells
 from bayespassk.errors import OptionError, SamplingError
 from bayespassk.families import Family
 from bayespassk.families.base import Prior, declared, log_prior
-from bayespassk.importance import (
+from bayespassk.fitting.importance import (
     draw_t,
     evenly,
     log_t,
@@ -37,13 +37,13 @@ from bayespassk.importance import (
     normalised,
     tempered,
 )
+from bayespassk.fitting.sampling import Draws
 from bayespassk.options import system_seed
 from bayespassk.posterior.pooling import Hierarchy
 from bayespassk.special import NUMPY
 
 __all__ = ["MOST_PARAMETERS", "Integrated", "integrate"]
 
-type Draws = dict[str, Floats]
 
 MOST_PARAMETERS = 3
 

@@ -14,8 +14,8 @@ from bayespassk.errors import OptionError
 from bayespassk.families import Family
 from bayespassk.families.base import declared, draw_prior
 from bayespassk.options import check_interval, check_k, check_target
+from bayespassk.planning.lessons import Cloud, lessons_of, variance_after
 from bayespassk.posterior.fitted import opened
-from bayespassk.preposterior import Cloud, lessons_of, variance_after
 
 if TYPE_CHECKING:
     import pandas as pd

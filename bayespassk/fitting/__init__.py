@@ -1,0 +1,1 @@
+"""From counts to a posterior: the PyMC model, lattices, and the samplers."""

@@ -1,0 +1,176 @@
+"""NUTS: a model is compiled once a process, and given the data of each fit."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayespassk.errors import SamplingError
+from bayespassk.families import Family
+from bayespassk.fitting.model import CENTRING, DATA, Setup, centring_of, model_of, quiet_import
+from bayespassk.fitting.sampling import COMPILING, Draws, Size
+from bayespassk.options import system_seed
+from bayespassk.posterior.diagnostics import MAX_RHAT, MIN_ESS, Diagnostics
+from bayespassk.posterior.pooling import Hierarchy
+from bayespassk.process import progress as bar, threads
+
+__all__ = ["nuts_each", "nuts_jointly"]
+
+MOST_COMPILED = 16
+_CACHE: dict[Any, Any] = {}
+"""Compiled models, the oldest first."""
+
+
+def nuts_each(
+    setup: Setup, size: Size, seed: int, progress: bool
+) -> tuple[Draws, Draws, Diagnostics]:
+    """Sample each system by itself: its posterior shares nothing with the others."""
+    systems = setup.counts.systems
+    traces = []
+    with bar(progress, "Compiling the model", len(systems)) as advance:
+        for position, system in enumerate(systems):
+            own = setup.of_system(position)
+            data = own.data()
+            compiled = _compiled(setup.family, own.hierarchy, data)
+            advance(f"Sampling {system}", position)
+            seed_here = system_seed(seed, system)
+            traces.append(_sample(compiled, data, size, seed_here, f"for {system!r}"))
+    found = {  # each has the dim system, after chain and draw
+        name: np.concatenate([trace.posterior[name].values for trace in traces], axis=2)
+        for name in setup.dims
+    }
+
+    def stack(name: str) -> NDArray[Any]:
+        return np.stack([trace.sample_stats[name].values for trace in traces], axis=-1)
+
+    # The systems are independent, so together they are one sampler of their product: energies
+    # add up, and a draw diverged if it did for any system.
+    diverging = stack("diverging")
+    sampler_stats = {
+        "diverging": diverging.any(-1),
+        "energy": stack("energy").sum(-1),
+        "lp": stack("logp").sum(-1),
+        "n_steps": stack("n_steps").sum(-1),
+        "tree_depth": stack("depth").max(-1),
+        "acceptance_rate": stack("mean_tree_accept").mean(-1),
+    }
+    return found, sampler_stats, _diagnose_nuts(setup, found, diverging.sum((0, 1)))
+
+
+def nuts_jointly(
+    setup: Setup, size: Size, seed: int, progress: bool
+) -> tuple[Draws, Draws, Diagnostics]:
+    """Sample all systems together, as what they share is not known."""
+    with bar(progress, "Looking at each system", 3) as advance:
+        data = setup.data(centring_of(setup, np.random.default_rng([seed, 3])))
+        advance("Compiling the model", 1)
+        compiled = _compiled(setup.family, setup.hierarchy, data)
+        advance(f"Sampling {len(setup.counts.systems)} systems", 2)
+        trace = _sample(compiled, data, size, seed, "for the systems together")
+    dims = setup.dims
+    found = {
+        str(name): value.values if dims[str(name)] else value.values[..., None]
+        for name, value in trace.posterior.data_vars.items()
+        if name in dims
+    }
+    stats = trace.sample_stats
+    names = {
+        "diverging": "diverging",
+        "energy": "energy",
+        "lp": "logp",
+        "n_steps": "n_steps",
+        "tree_depth": "depth",
+        "acceptance_rate": "mean_tree_accept",
+    }
+    sampler_stats = {ours: stats[theirs].values for ours, theirs in names.items()}
+    divergences = np.array([int(sampler_stats["diverging"].sum())])
+    return found, sampler_stats, _diagnose_nuts(setup, found, divergences)
+
+
+def _sample(
+    compiled: Any, data: Mapping[str, NDArray[Any]], size: Size, seed: int, whom: str
+) -> Any:
+    """Return what the sampler found."""
+    import nutpie
+
+    sampler = nutpie.sample(
+        _with_data(compiled, data),
+        draws=size.draws,
+        tune=size.tune,
+        chains=size.chains,
+        cores=threads(),
+        seed=seed,
+        target_accept=size.target_accept,
+        save_warmup=False,
+        progress_bar=False,
+        blocking=False,
+    )
+    try:
+        return sampler.wait()
+    except RuntimeError as error:
+        raise SamplingError.at_the_start(whom, str(error).splitlines()[0]) from None
+    except BaseException:  # waiting itself, unlike nutpie, does not hide an interruption
+        sampler.cancel()
+        raise
+
+
+def _diagnose_nuts(setup: Setup, found: Draws, divergences: NDArray[np.int64]) -> Diagnostics:
+    """Return the worst R-hat and ESS over parameters, and the systems out of bounds.
+
+    `divergences` are those of each system, or one number of all systems together.
+    """
+    from arviz_stats.base import array_stats
+
+    systems = setup.counts.systems
+    dims = setup.dims
+    bad = np.broadcast_to(divergences > 0, len(systems)).copy()
+    least, most = np.inf, -np.inf
+    for name, values in found.items():
+        each = np.moveaxis(values.reshape(*values.shape[:2], -1), -1, 0)
+        with np.errstate(all="ignore"):  # chains that never moved have an R-hat of infinity
+            ess = np.asarray(array_stats.ess(each))
+            rhat = np.asarray(array_stats.rhat(each)) if len(each[0]) > 1 else np.ones(len(each))
+        wrong = ~(ess >= MIN_ESS) | ~(rhat <= MAX_RHAT)
+        of_systems = dims[name][:1] == ("system",)
+        bad |= wrong.reshape(len(systems), -1).any(-1) if of_systems else wrong.any()
+        least, most = min(least, float(ess.min())), max(most, float(rhat.max()))
+    return Diagnostics(
+        max_rhat=None if next(iter(found.values())).shape[0] == 1 else most,
+        min_ess=least,
+        divergences=int(divergences.sum()),
+        pareto_k=None,
+        systems=tuple(np.array(systems, dtype=object)[bad]),
+    )
+
+
+def _compiled(family: Family, hierarchy: Hierarchy, data: Mapping[str, NDArray[Any]]) -> Any:
+    """Return the compiled model of so many systems, to be given data of any such systems.
+
+    Without fast-math, a cold and a warm cache of compiled functions give the same draws.
+    """
+    import nutpie
+    import pytensor
+
+    key = family, hierarchy, frozenset(data)
+    with COMPILING:
+        if key not in _CACHE:
+            while len(_CACHE) >= MOST_COMPILED:
+                del _CACHE[next(iter(_CACHE))]
+            systems = tuple(f"system {i}" for i in range(hierarchy.systems))
+            # The starting points must not depend on whose data are the first of a process.
+            first = {
+                name: np.zeros_like(values) if name.startswith(CENTRING) else values
+                for name, values in data.items()
+            }
+            model = model_of(family, hierarchy, first, systems)
+            with pytensor.config.change_flags(numba__fastmath=False), quiet_import():
+                _CACHE[key] = nutpie.compile_pymc_model(model)
+        return _CACHE[key]
+
+
+def _with_data(compiled: Any, data: Mapping[str, NDArray[Any]]) -> Any:
+    """Return the compiled model with other data; arrays that its graph does not use are dropped."""
+    used = {variable.name for variable in compiled.shared_var_keys}
+    named = {f"{DATA}{name}": values for name, values in data.items()}
+    return compiled.with_data(**{name: named[name] for name in used & set(named)})

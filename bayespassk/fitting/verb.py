@@ -1,0 +1,340 @@
+"""From counts to a posterior: the PyMC model and the samplers."""
+
+import functools
+import json
+import secrets
+import warnings
+from collections.abc import Iterable
+from dataclasses import asdict
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayespassk.counts import Counts
+from bayespassk.errors import FitFileError, OptionError, PriorDrivenWarning
+from bayespassk.families import Family, default_family, family_from_spec
+from bayespassk.families.base import declared
+from bayespassk.fitting.advi import advi
+from bayespassk.fitting.lattice import MOST_PARAMETERS, integrate
+from bayespassk.fitting.model import Setup, model_of
+from bayespassk.fitting.nuts import nuts_each, nuts_jointly
+from bayespassk.fitting.sampling import Draws, Size
+from bayespassk.posterior.diagnostics import MAX_PARETO_K, MIN_ESS, Diagnostics
+from bayespassk.posterior.pooling import Pooling
+from bayespassk.posterior.tree import as_tree
+from bayespassk.process import progress as bar
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+__all__ = ["build_model", "fit"]
+
+type Method = Literal["auto", "quadrature", "nuts", "advi", "fullrank_advi"]
+
+
+def build_model(
+    counts: Counts,
+    family: Family | None = None,
+    *,
+    pooling: Pooling | Literal["auto"] = "auto",
+    covariates: str | Iterable[str] | None = None,
+) -> "pm.Model":
+    """Return the PyMC model of `counts`: what :func:`fit` samples, to look into or build upon.
+
+    Parameters
+    ----------
+    counts : Counts
+        The attempts.
+    family : Family, default LibbyNovick()
+        The distribution of p over problems, with its priors. The default is what forecast best
+        on published logs; `docs/explanation/accuracy.md` has the figures.
+    pooling, covariates
+        As for :func:`fit`.
+
+    Returns
+    -------
+    pymc.Model
+        Free and natural parameters have the dim "system". The success probabilities are
+        integrated out, and problems with equal counts enter once, as a ``pm.Potential`` without
+        the constants log C(n, c).
+    """
+    family = default_family() if family is None else family
+    setup = Setup.of(counts, family, _pooling(counts, pooling), covariates)
+    return model_of(family, setup.hierarchy, setup.data(), counts.systems)
+
+
+def fit(
+    counts: Counts,
+    family: Family | None = None,
+    *,
+    method: Method = "auto",
+    pooling: Pooling | Literal["auto"] = "auto",
+    covariates: str | Iterable[str] | None = None,
+    draws: int | None = None,
+    tune: int | None = None,
+    chains: int = 4,
+    target_accept: float | None = None,
+    random_seed: int | None = None,
+    progress: bool = True,
+) -> xr.DataTree:
+    """Return the posterior of a family's parameters for each system in `counts`.
+
+    Parameters
+    ----------
+    counts : Counts
+        The attempts. Attempts may differ between problems and may have been stopped by any rule
+        that looked only at outcomes.
+    family : Family, default LibbyNovick()
+        The distribution of p over problems, with its priors. The default is what forecast best
+        on published logs; `docs/explanation/accuracy.md` has the figures.
+    method : {"auto", "quadrature", "nuts", "advi", "fullrank_advi"}
+        "nuts" samples the posterior. "quadrature" sums it over lattices, for families of up to
+        three parameters and without covariates: the same posterior in a fraction of the time, as
+        independent draws, with nothing to compile. "auto" is "quadrature" where that can be,
+        unless `tune` or `target_accept` is given, and otherwise "nuts". "advi" fits independent
+        normals to the posterior, "fullrank_advi" a correlated normal: neither is faster here, and
+        both are too narrow where it is skewed or, for "advi", correlated. Their fits are told by a
+        Pareto k above 0.7.
+    pooling : {"auto", "none", "partial"}
+        "none": systems share nothing, the posterior of one does not depend on the others in
+        `counts`. "partial": the parameters of the systems come from a common normal distribution
+        (of those of a benchmark, where there are several), whose mean and spread are learned: a
+        system with few attempts borrows from the others, as much as these are alike. "auto":
+        "partial" for two or more systems, but "none" with ADVI.
+    covariates : str or sequence of str, optional
+        Names of covariates of `counts`, or a formula such as "level + log(size)", which the
+        parameters depend on: additively, on the scale that their names say (log a, logit of the
+        mean). Those that differ between systems only need pooling="partial".
+    draws, tune : int, default 1000 and 1000, more for families that mix more slowly and for pooling
+        Draws kept, and draws spent on tuning the sampler, a chain. Only NUTS has use for `tune`.
+    chains : int
+        Independent chains; draws that are independent anyway are dealt out to as many.
+    target_accept : float, default 0.95, more where a family or pooling needs it
+        Raise it towards 1 if there are divergences: the sampler takes smaller steps.
+    random_seed : int, optional
+        Repeats the result, bit by bit on the same machine and versions. Drawn and recorded in
+        the fit if not given.
+    progress : bool
+        Show progress on standard error if that is a terminal.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups posterior and prior (dims chain, draw, system), sample_stats (chain, draw),
+        log_likelihood (chain, draw, row; of each problem with p integrated out), observed_data
+        and constant_data (row). ``az.summary``, ``az.loo`` and the plots of ArviZ take it as it
+        is. By quadrature without pooling there is also the group exact (moment, system): "mean"
+        and "sd" of each parameter, to more digits than draws have. The attributes carry the
+        family, version, sampler, seed, hash of the input and diagnostics. With more than 2e7
+        numbers in it, 5,000 problems at 4,000 draws, log_likelihood is left out; see
+        :func:`log_likelihood`.
+
+    Warns
+    -----
+    ConvergenceWarning
+        R-hat above 1.01, bulk ESS below 400, a divergence, a Pareto k above 0.7 (ADVI, pooling by
+        quadrature), or a posterior that no lattice holds. The fit is returned all the same; do not
+        use it before the remedies were tried.
+    PriorDrivenWarning
+        A system has no success, or no failure, at all.
+
+    Raises
+    ------
+    OptionError
+        If an option has a value that means nothing, before anything is sampled.
+    SamplingError
+        If the sampler could not start.
+
+    Notes
+    -----
+    The likelihood integrates p out, and equal counts are evaluated once: the cost does not grow
+    with the number of problems. The first fit of a process by NUTS or ADVI compiles the model,
+    which takes seconds.
+    """
+    family = default_family() if family is None else family
+    pooling = _pooling(counts, pooling, method)
+    if method == "auto":
+        wanted = covariates is None and tune is None and target_accept is None
+        method = "quadrature" if wanted and _can_integrate(counts, family, pooling) else "nuts"
+    if target_accept is None:
+        target_accept = _target_accept(counts, family, pooling)
+    if (
+        draws is None
+        and pooling != "none"
+        and method != "quadrature"
+        and isinstance(family, Family)
+    ):
+        draws = family.draws * 3 // 2  # spreads mix more slowly than parameters
+    size = _size(family, draws, tune, chains, target_accept)
+    _check_options(counts, family, method, pooling, size)
+    seed = secrets.randbits(31) if random_seed is None else int(random_seed)
+    setup = Setup.of(counts, family, pooling, covariates)
+    _warn_if_prior_driven(counts)
+    moments: Draws = {}
+    if method == "quadrature":
+        found, moments, report = _quadrature(setup, size, seed, progress)
+        sampler_stats: Draws = {}
+    elif method == "nuts":
+        sample = nuts_each if pooling == "none" else nuts_jointly
+        found, sampler_stats, report = sample(setup, size, seed, progress)
+    else:
+        found, sampler_stats, report = advi(setup, method, size, seed, progress)
+    attrs = {
+        "bayespassk_version": _version("bayespassk"),
+        "family": json.dumps(family.spec()),
+        "method": method,
+        "sampler": _sampler(method),
+        "pooling": pooling,
+        "random_seed": seed,
+        "sampling": json.dumps(asdict(size)),
+        "input_sha256": counts.sha256(),
+        "stopping": counts.stopping,
+        "hierarchy": setup.hierarchy.to_json(),
+    }
+    if counts.provenance is not None:
+        attrs["log"] = counts.provenance.to_json()
+    rng = np.random.default_rng([seed, 1])
+    prior = setup.draw_prior(rng, (size.chains, size.draws))
+    report.warn()
+    return as_tree(
+        counts, family, found, prior, sampler_stats, attrs, report, setup.design, moments
+    )
+
+
+def _size(
+    family: Family,
+    draws: int | None,
+    tune: int | None,
+    chains: int,
+    target_accept: float,
+) -> Size:
+    """Return how much to sample: as asked, and what the family needs where nothing was."""
+    defaults = family if isinstance(family, Family) else Family
+    return Size(
+        draws=defaults.draws if draws is None else draws,
+        tune=defaults.tune if tune is None else tune,
+        chains=chains,
+        target_accept=target_accept,
+    )
+
+
+def _can_integrate(counts: Any, family: Any, pooling: str) -> bool:
+    """Return whether "quadrature" takes these."""
+    if not (isinstance(counts, Counts) and isinstance(family, Family)):
+        return False  # which is told with the other options
+    nested = pooling != "none" and 1 < len(set(counts.benchmarks)) < len(counts.systems)
+    return len(declared(family)) <= MOST_PARAMETERS and not nested
+
+
+def _pooling(counts: Counts, pooling: Any, method: str = "nuts") -> Pooling:
+    """Return what "auto" stands for."""
+    if pooling != "auto":
+        return pooling  # type: ignore[no-any-return]  # it is checked with the other options
+    several = isinstance(counts, Counts) and len(counts.systems) > 1
+    return "partial" if several and "advi" not in str(method) else "none"
+
+
+def _target_accept(counts: Counts, family: Family, pooling: str) -> float:
+    """Return what the family needs, or more: the spread of few systems may be next to nothing."""
+    own = family.target_accept if isinstance(family, Family) else Family.target_accept
+    if pooling == "none" or not isinstance(counts, Counts):
+        return own
+    systems, benchmarks = len(counts.systems), len(set(counts.benchmarks))
+    few = family.few_systems_accept if isinstance(family, Family) else Family.few_systems_accept
+    if systems <= 4 or benchmarks > 1:
+        return max(own, few)
+    return max(own, min(few, 0.98 if systems <= 10 else 0.95))
+
+
+def _check_options(
+    counts: Counts,
+    family: Family,
+    method: str,
+    pooling: str,
+    size: Size,
+) -> None:
+    if not isinstance(counts, Counts):
+        raise OptionError(
+            f"counts must be a bayespassk.Counts; got {type(counts).__name__}. "
+            "Make one with bp.read_csv or bp.Counts.from_dataframe"
+        )
+    if not isinstance(family, Family):
+        raise OptionError(f"family must be a family such as bp.Beta(); got {family!r}")
+    try:
+        family_from_spec(family.spec())
+    except FitFileError as error:  # a fit could not say what it was made with
+        raise OptionError(f"family must be one of bayespassk's own; got {family!r}") from error
+    if method not in get_args(Method.__value__):
+        raise OptionError(
+            "method must be 'auto', 'quadrature', 'nuts', 'advi' or 'fullrank_advi'; got "
+            f"{method!r}"
+        )
+    if pooling not in get_args(Pooling.__value__):
+        raise OptionError(f"pooling must be 'auto', 'none' or 'partial'; got {pooling!r}")
+    for name, least in (("draws", 4), ("tune", 1), ("chains", 1)):
+        if getattr(size, name) < least:
+            raise OptionError(f"{name} must be at least {least}; got {getattr(size, name)!r}")
+    if not 0 < size.target_accept < 1:
+        raise OptionError(f"target_accept must lie between 0 and 1; got {size.target_accept!r}")
+
+
+def _warn_if_prior_driven(counts: Counts) -> None:
+    def total(values: NDArray[Any]) -> NDArray[Any]:
+        return np.bincount(counts.system_index, weights=values, minlength=len(counts.systems))
+
+    successes, attempts = total(counts.successes), total(counts.attempts)
+    for what, bare in (
+        ("success", successes == 0),
+        ("failure", (successes == attempts) & (attempts > 0)),
+    ):
+        systems = [counts.systems[i] for i in np.flatnonzero(bare)]
+        if systems:
+            some = ", ".join(repr(name) for name in systems[:3])
+            warnings.warn(
+                PriorDrivenWarning(
+                    f"{len(systems)} of {len(counts.systems)} systems had no {what} in any "
+                    f"attempt ({some}{', ...' if len(systems) > 3 else ''}): the attempts only "
+                    f"say that one is rare, and forecasts beyond them rest on the prior. Their "
+                    f"bands are wide for that reason. What to do: more attempts, easier or "
+                    f"harder problems, or a prior you would defend",
+                    systems=systems,
+                ),
+                stacklevel=3,
+            )
+
+
+def _quadrature(
+    setup: Setup, size: Size, seed: int, progress: bool
+) -> tuple[Draws, Draws, Diagnostics]:
+    """Sum the posterior over lattices; of parameters also mean and standard deviation."""
+    draws, systems = size.chains * size.draws, setup.counts.systems
+    with bar(progress, "Integrating", len(systems)) as advance:
+        one = integrate(setup.family, setup.cells, setup.hierarchy, systems, draws, seed, advance)
+    found = {
+        name: values.reshape(size.chains, size.draws, values.shape[-1])
+        for name, values in one.found.items()
+    }
+    ess, pareto_k, bad = None, None, ~one.whole
+    if one.log_ratio is not None:
+        from arviz_stats.base import array_stats  # half a second, which a fit alone need not wait
+
+        weight = np.exp(one.log_ratio - one.log_ratio.max())
+        ess = float(weight.sum() ** 2 / (weight**2).sum())
+        # ArviZ takes log-likelihoods, whose negatives are the log weights of leave-one-out.
+        pareto_k = float(array_stats.psislw(-one.log_ratio)[1])
+        bad = bad | (not pareto_k <= MAX_PARETO_K) | (not ess >= MIN_ESS)
+    report = Diagnostics(None, ess, 0, pareto_k, tuple(np.array(systems, dtype=object)[bad]))
+    return found, dict(one.moments), report
+
+
+def _sampler(method: str) -> str:
+    name = {"nuts": "nutpie", "quadrature": "bayespassk"}.get(method, "pymc")
+    return f"{name} {_version(name)}"
+
+
+@functools.cache
+def _version(package: str) -> str:
+    return metadata.version(package)

@@ -1,0 +1,1 @@
+"""Long work: by several processes or a cluster, kept as it comes."""
