@@ -7,15 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from scipy import integrate, stats
+from scipy import stats
 
 import bayespassk as bp
-from bayespassk import scoring
-from bayespassk.backtesting import methods, verb as backtesting
-from bayespassk.backtesting.methods import ESTIMATORS, methods_of
+from bayespassk.backtesting import verb as backtesting
 from bayespassk.backtesting.text import summary
 from bayespassk.families.base import draw_prior
-from bayespassk.journal import Journal
 from bayespassk.seen import Seen
 
 FALSE_ALARM = 1e-4
@@ -123,74 +120,6 @@ def test_the_rank_of_the_truth_is_uniform():
         assert stats.kstest(column, "uniform").pvalue > FALSE_ALARM
 
 
-# Scores ----------------------------------------------------------------------------------------
-
-
-def test_crps_is_the_integral_of_the_squared_difference():
-    rng = np.random.default_rng(0)
-    draws = rng.beta(2, 5, 37)
-    for truth in (0.0, 0.2, 0.9):
-        at = np.sort([*draws, truth, 0.0, 1.0])
-        heights = [(draws <= x).mean() - (truth <= x) for x in at[:-1]]
-        want = np.sum(np.square(heights) * np.diff(at))
-        assert scoring.crps(draws, truth) == pytest.approx(want, abs=1e-14)
-
-
-def test_crps_of_many_draws_is_that_of_their_distribution():
-    draws, truth = stats.norm.ppf((np.arange(20_000) + 0.5) / 20_000), 0.7
-    want = integrate.quad(lambda x: (stats.norm.cdf(x) - (x >= truth)) ** 2, -9, 9, points=[truth])[
-        0
-    ]
-    assert scoring.crps(draws, truth) == pytest.approx(want, rel=1e-3)
-
-
-def test_interval_score_is_width_and_penalty():
-    assert scoring.interval_score(0.2, 0.5, 0.3, 0.9) == pytest.approx(0.3)
-    assert scoring.interval_score(0.2, 0.5, 0.6, 0.9) == pytest.approx(0.3 + 20 * 0.1)
-    assert scoring.interval_score(0.2, 0.5, 0.1, 0.5) == pytest.approx(0.3 + 4 * 0.1)
-
-
-def test_scores_of_a_forecast_by_hand():
-    found = scoring.scores_of(0.5, 0.25, np.linspace(0, 1, 101), 0.01)
-    assert found["error"] == -0.25
-    assert found["log_error"] == pytest.approx(np.log(0.5))
-    assert (found["lower_80"], found["upper_80"]) == pytest.approx((0.1, 0.9))
-    assert found["inside_50"] is True
-    bare = scoring.scores_of(0.5, 0.0, None, 0.01)
-    assert bare["log_error"] == pytest.approx(np.log(0.02))
-    assert bare["inside_95"] is None
-    assert bare["crps"] == 0.5
-
-
-def test_a_band_that_ends_at_the_truth_holds_it():
-    draws = np.full(10, (0.1 + 0.2) * 1.0)
-    assert scoring.scores_of(0.3, 0.3, draws, 0.01)["inside_95"] is True
-
-
-def test_a_summary_by_hand():
-    table = pd.DataFrame({
-        "n": 10, "method": "m", "k": 5, "system": ["a", "a", "b", "b"], "repeat": [0, 1, 0, 1],
-        "truth": 0.5, "point": [0.6, 0.7, 0.5, np.nan], "error": [0.1, 0.2, 0.0, np.nan],
-        "log_error": [0.1, 0.2, 0.0, np.nan], "crps": [0.1, 0.1, 0.1, np.nan], "seconds": 1.0,
-        "converged": pd.array([True, False, True, None], dtype="boolean"),
-        **{f"inside_{p}": pd.array([True, False, True, None], dtype="boolean") for p in scoring.PROBS},
-        **{f"{what}_{p}": [0.3, 0.3, 0.3, np.nan] for p in scoring.PROBS for what in ("width", "interval_score")},
-    })  # fmt: skip
-    (row,) = bp.summarize_backtest(table).to_dict("records")
-    assert (row["forecasts"], row["failed"]) == (3, 1)
-    assert row["mae"] == pytest.approx(0.1)
-    assert row["rmse"] == pytest.approx(np.sqrt(0.05 / 3))
-    assert row["coverage_95"] == pytest.approx(2 / 3)
-    assert row["not_converged"] == pytest.approx(1 / 3)
-    assert row["mae_se_systems"] == pytest.approx(np.std([0.15, 0.0], ddof=1) / np.sqrt(2))
-    assert np.isnan(row["mae_se_thinnings"])  # b has one
-    by_system = bp.summarize_backtest(table, ["system"])
-    assert by_system["mae"].tolist() == pytest.approx([0.15, 0.0])
-    assert by_system["mae_se_thinnings"][0] == pytest.approx(0.05)
-    with pytest.raises(bp.OptionError, match="no column 'budget'"):
-        bp.summarize_backtest(table, ["budget"])
-
-
 # The table -------------------------------------------------------------------------------------
 
 
@@ -216,40 +145,6 @@ def test_rows_are_in_order_and_can_be_made_by_hand(log, scores):
         assert (beta["converged"] == bp.diagnostics(fit).converged).all()
         said = Seen(fit, 1, seed).of_log(log.attempts, np.array([50, 200]))
         np.testing.assert_allclose(beta["point"].iloc[2:], np.median(said, 0), rtol=1e-12)
-
-
-def test_an_average_has_as_many_draws_of_each_family_and_the_worst_report():
-    families = bp.Beta(), bp.Kumaraswamy()
-    counts = bp.Counts(problem=["x"], attempts=[5], successes=[0])
-    task = methods.Task(counts, np.array([9]), (np.array([7]),), 200, 1)
-    fits = {
-        (family, "none"): methods._Fitted(
-            [np.full((10, 1), value)], bp.Diagnostics(1.0 + value, 900 * value, 2, None, bad), prior, 3.0
-        )
-        for family, value, bad, prior in zip(families, (0.2, 0.6), ((), ("system",)), (("system",), ()), strict=True)
-    }  # fmt: skip
-    found = methods.forecasts(methods_of(["beta", "beta+kumaraswamy"]), task, fits)
-    (alone,), seconds = found["beta"]
-    assert (alone.point, alone.converged, alone.prior_driven, seconds) == ([0.2], True, True, 3.0)
-    (both,), seconds = found["beta+kumaraswamy"]
-    assert sorted(both.draws[:, 0]) == [0.2] * 10 + [0.6] * 10
-    assert (both.converged, both.divergences, both.max_rhat, both.min_ess) == (False, 4, 1.6, 180)
-    assert seconds == 6.0
-
-
-def test_methods_have_names():
-    names = ["beta", "scaled-beta-mixture-2", "beta+logit-normal"]
-    with pytest.raises(bp.OptionError, match="families that differ"):
-        methods_of("beta+beta")
-    with pytest.raises(bp.OptionError, match="differ in their names"):
-        methods_of(["beta", bp.Beta()])
-    assert list(methods_of(names)) == names
-    asked = {"mine": bp.LibbyNovick(), "default": "default", "pooled": "partial:beta"}
-    found = methods_of(asked)
-    assert found["mine"].families == found["default"].families
-    assert (found["mine"].pooling, found["default"].pooling) == ("none", "partial")
-    assert found["pooled"].pooling == "partial"
-    assert list(methods_of(None)) == [*ESTIMATORS, "beta", "default"]
 
 
 def test_a_budget_is_spread_evenly(log):
@@ -465,11 +360,6 @@ def test_an_interruption_keeps_what_is_finished(log, tmp_path, monkeypatch):
     assert bp.backtest(log, "plug-in", **options)["repeat"].nunique() == 4
 
 
-def test_a_journal_writes_what_json_has_no_number_for(tmp_path):
-    Journal(tmp_path, {"a": 1}).append({"x": [float("nan"), float("inf"), 0.1]})
-    assert Journal(tmp_path, {"a": 1}).lines == [{"x": [None, None, 0.1]}]
-
-
 def test_parquet(log, tmp_path):
     pytest.importorskip("pyarrow")
     found = bp.backtest(log, "plug-in", n=20, k=50, repeats=1, cores=1, output=tmp_path, format="parquet")  # fmt: skip
@@ -494,5 +384,3 @@ def test_the_summary_says_how_little_thinnings_prove(scores):
     assert "2 systems x 2 thinnings of the same log, so about 2 independent ones" in text
     assert text.count("- **beta**") == 2  # k = 50 and 200, and no estimator's band
     assert "No method here" in summary(scores[scores["method"] == "log-log"])
-    low, high = scoring.compatible(1.0, 7)
-    assert (round(low, 3), high) == (0.646, 1.0)

@@ -3,10 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, strategies as st
 
 import bayespassk as bp
-from bayespassk.cells import distinct
 
 
 def counts(**columns):
@@ -191,28 +189,3 @@ def test_what_needs_a_fixed_number_of_attempts_refuses_others(stopping):
         bp.thin(stopped, 1)
     with pytest.raises(bp.OptionError, match=f"Chen's estimator needs .* stopping='{stopping}'"):
         bp.estimators.chen(stopped, 1)
-
-
-rows = st.lists(
-    st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 2**53)), min_size=1, max_size=60
-)
-
-
-@given(rows)
-def test_distinct_rows_stand_for_all_rows(given_rows):
-    system, successes, failures = (np.array(column) for column in zip(*given_rows, strict=True))
-    cells = distinct(system, successes, failures)
-    assert len(set(zip(cells.system, cells.successes, cells.failures, strict=True))) == len(
-        cells.system
-    )
-    assert (cells.system[cells.inverse] == system).all()
-    assert (cells.successes[cells.inverse] == successes).all()
-    assert (cells.failures[cells.inverse] == failures).all()
-    assert (np.bincount(cells.inverse) == cells.problems).all()
-    for one in np.unique(system):
-        mine = cells.of_system(int(one))
-        assert (mine.successes[mine.inverse] == successes[system == one]).all()
-        assert mine.problems.sum() == (system == one).sum()
-        histogram = cells.histogram(cells.successes)
-        at = (histogram.system == one) & (histogram.value == 0)
-        assert histogram.problems[at].sum() == ((system == one) & (successes == 0)).sum()
