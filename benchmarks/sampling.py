@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 import bayespassk as bp
-from bayespassk.fitting.verb import Size, _nuts
+from bayespassk import families
 from bayespassk.special import NUMPY
 
 SEEDS = (1, 2, 3)
@@ -42,6 +42,7 @@ class LogALogB(bp.Family):
         return {"a": xp.exp(free["log_a"]), "b": xp.exp(free["log_b"])}
 
     log_moment = bp.Beta.log_moment
+    survival = bp.Beta.survival
     log_moments = bp.Beta.log_moments
     constants = bp.Beta.constants
     draw = bp.Beta.draw
@@ -52,13 +53,25 @@ class LogALogB(bp.Family):
 
 def sample(counts: bp.Counts) -> None:
     """Print how each parametrisation and step size samples all systems."""
+    families.FAMILIES = (*families.FAMILIES, LogALogB)  # bp.fit takes none that it does not know
     print("| sampled in | target_accept | divergences | min bulk ESS | max R-hat |")
     print("|---|---|---|---|---|")
     cases = [("log a, logit mean", BETA, accept) for accept in (0.8, 0.9, 0.95)]
     for label, family, accept in [*cases, (LogALogB.name, LogALogB(), 0.95)]:
-        size = Size(draws=1000, tune=1000, chains=4, target_accept=accept)
+        asked = {"draws": 1000, "tune": 1000, "chains": 4, "target_accept": accept}
         found = [
-            _nuts(counts.systems, counts.distinct(), family, size, seed, False)[2] for seed in SEEDS
+            bp.diagnostics(
+                bp.fit(
+                    counts,
+                    family,
+                    method="nuts",
+                    pooling="none",
+                    random_seed=seed,
+                    progress=False,
+                    **asked,
+                )
+            )
+            for seed in SEEDS
         ]
         print(
             f"| {label} | {accept} | {sum(one.divergences for one in found)} "

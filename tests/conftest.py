@@ -12,11 +12,28 @@ import bayespassk as bp
 
 mpl.use("agg")
 
+LONGEST = ()
+"""Files to begin with, the longest first, so that no process is left with one at the end."""
+
 DATA = Path(os.environ.get("BAYESPASSK_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run calibration at full size")
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Return a process for each core; none where one file is named, which is there sooner."""
+    named = {argument.partition("::")[0] for argument in config.args}
+    one_file = len(named) == 1 and named.pop().endswith(".py")
+    return 0 if one_file else len(os.sched_getaffinity(0))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    last = len(LONGEST)
+    order = {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, last))
 
 
 @pytest.fixture(scope="session")

@@ -313,7 +313,7 @@ def test_problems_that_differ_by_a_covariate(few):
         assert int(found["attempts"].sum()) == 500
         assert int(found["new_problems"][0]) == 0
         assert float(found["sd_expected"][0]) < float(found["sd"][0])
-    with pytest.raises(bp.OptionError, match="new_problems needs a fit without covariates"):
+    with pytest.raises(bp.errors.OptionError, match="new_problems needs a fit without covariates"):
         bp.allocate(fit, 500, K, "population", new_problems=3)
 
 
@@ -336,5 +336,5 @@ def test_problems_that_differ_by_a_covariate(few):
     ],
 )
 def test_bad_arguments_are_refused(few_fit, options, message):
-    with pytest.raises(bp.OptionError, match=message):
+    with pytest.raises(bp.errors.OptionError, match=message):
         bp.allocate(few_fit, **options)

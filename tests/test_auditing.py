@@ -14,13 +14,13 @@ def rates_of(prior, draws=20_000):
 
 
 def test_an_audit_gives_the_conjugate_posteriors():
-    rates = bp.audited_rates(**TABLE)
+    rates = bp.verifier.audited_rates(**TABLE)
     for prior, frozen in (
         (rates["true_positive_rate"], stats.beta(57.5, 3.5)),
         (rates["false_positive_rate"], stats.beta(2.5, 138.5)),
     ):
         assert stats.kstest(rates_of(prior), frozen.cdf).pvalue > 1e-4
-    informed = bp.audited_rates(**TABLE, prior=(1, 19))
+    informed = bp.verifier.audited_rates(**TABLE, prior=(1, 19))
     assert informed["false_positive_rate"] == bp.Prior.beta(3, 157)
 
 
@@ -28,10 +28,10 @@ def test_paired_verdicts_give_the_rate_of_the_weaker():
     """Passing plus alone is no pass, as evalplus counts."""
     base = np.array([1, 1, 1, 0, 0, 0, 1], dtype=bool)
     plus = np.array([1, 0, 0, 0, 0, 1, 1], dtype=bool)
-    rates = bp.paired_rates(base, plus)
+    rates = bp.verifier.paired_rates(base, plus)
     assert rates["true_positive_rate"] == 1.0
     assert rates["false_positive_rate"] == bp.Prior.beta(2.5, 3.5)
-    assert bp.paired_rates(base.astype(int).tolist(), plus.astype(int).tolist()) == rates
+    assert bp.verifier.paired_rates(base.astype(int).tolist(), plus.astype(int).tolist()) == rates
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def test_paired_verdicts_give_the_rate_of_the_weaker():
     ],
 )
 def test_audits_that_say_nothing_are_refused(change, what):
-    with pytest.raises(bp.OptionError, match=what):
-        bp.audited_rates(**TABLE | change)
+    with pytest.raises(bp.errors.OptionError, match=what):
+        bp.verifier.audited_rates(**TABLE | change)
 
 
 @pytest.mark.parametrize(
@@ -61,5 +61,5 @@ def test_audits_that_say_nothing_are_refused(change, what):
     ],
 )
 def test_pairs_that_are_none_are_refused(base, plus, what):
-    with pytest.raises(bp.OptionError, match=what):
-        bp.paired_rates(base, plus)
+    with pytest.raises(bp.errors.OptionError, match=what):
+        bp.verifier.paired_rates(base, plus)

@@ -220,9 +220,9 @@ def test_checks_repeat_and_follow_the_seed(fit):
     assert not bp.check(fit, draws=100, random_seed=2).equals(bp.check(fit, draws=100))
     xr.testing.assert_identical(bp.loo_pit(fit), bp.loo_pit(fit))
     assert not bp.loo_pit(fit, random_seed=2).equals(bp.loo_pit(fit))
-    with pytest.raises(bp.OptionError, match=r"draws must be at least 100.*got 5"):
+    with pytest.raises(bp.errors.OptionError, match=r"draws must be at least 100.*got 5"):
         bp.check(fit, draws=5)
-    with pytest.raises(bp.FitFileError, match="not a fit"):
+    with pytest.raises(bp.errors.FitFileError, match="not a fit"):
         bp.check(xr.DataTree())
 
 
@@ -256,7 +256,7 @@ def test_adaptive_attempts_are_checked_as_they_are_and_have_no_pit(counts, fit):
     found = bp.check(adaptive)
     assert found.attrs["stopping"] == "adaptive"
     assert "pass@10" not in found["statistic"].values
-    with pytest.raises(bp.OptionError, match="how the attempts were ended"):
+    with pytest.raises(bp.errors.OptionError, match="how the attempts were ended"):
         bp.loo_pit(adaptive)
 
 
@@ -324,7 +324,7 @@ def test_loo_pit_is_that_of_leaving_out_each_problem_by_brute_force(monkeypatch)
 def test_too_many_counts_for_a_pit_are_refused(fit, monkeypatch):
     monkeypatch.setattr(loo_pit, "NUMBERS", 1000)
     with pytest.raises(
-        bp.OptionError, match=r"loo_pit needs the probability of .* counts .*bp\.thin"
+        bp.errors.OptionError, match=r"loo_pit needs the probability of .* counts .*bp\.thin"
     ):
         bp.loo_pit(fit)
 
@@ -341,7 +341,7 @@ def sparse():
         attempts=[100] * 128 + [0] * 20,
         successes=[0] * 148,
     )
-    with pytest.warns(bp.PriorDrivenWarning):
+    with pytest.warns(bp.errors.PriorDrivenWarning):
         return bp.fit(counts, bp.Beta(), pooling="none", random_seed=1, progress=False)
 
 
@@ -398,7 +398,7 @@ def test_sensitivities_are_those_of_arviz(fit):
 
 
 def test_a_forecast_that_is_mostly_prior_says_so_once(sparse):
-    with pytest.warns(bp.ForecastWarning) as caught:
+    with pytest.warns(bp.errors.ForecastWarning) as caught:
         bp.forecast(sparse, [1, 10**9, 1000], "population")
     assert len(caught) == 1
     warning = caught[0].message
@@ -418,7 +418,7 @@ def test_it_does_not_cry_wolf_at_ten_times_the_attempts_nor_where_the_data_rule(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         bp.forecast(fit, [1, 10**12])
-        with pytest.raises(bp.ForecastWarning) as caught:
+        with pytest.raises(bp.errors.ForecastWarning) as caught:
             bp.forecast(sparse, 1000)
         assert caught.value.systems == ("none",)
         bp.sensitivity(sparse, 10**9)
@@ -435,9 +435,9 @@ def test_the_prior_predictive_is_pass_at_k_under_the_prior():
     again = bp.prior_predictive(bp.Beta(), [1, 100], draws=20_000, random_seed=prior.attrs["random_seed"])  # fmt: skip
     xr.testing.assert_identical(prior, again)
     assert isinstance(bp.prior_predictive(bp.Beta(), 1, draws=5).attrs["random_seed"], int)
-    with pytest.raises(bp.OptionError, match="draws must be at least 1"):
+    with pytest.raises(bp.errors.OptionError, match="draws must be at least 1"):
         bp.prior_predictive(bp.Beta(), 1, draws=0)
-    with pytest.raises(bp.OptionError, match="k must be"):
+    with pytest.raises(bp.errors.OptionError, match="k must be"):
         bp.prior_predictive(bp.Beta(), 0)
     ax = bp.plot_forecast(prior.expand_dims(chain=[0], system=["prior"]))
     assert ax.get_ylabel() == "pass@k (population)"
@@ -457,7 +457,9 @@ def test_the_figure_of_a_check_shows_data_and_replicated_data(wrong, right):
     panels = bp.plot_check(found)
     assert panels.shape == (SYSTEMS, 2)
     assert bp.plot_check(found, ax=panels) is panels
-    with pytest.raises(bp.OptionError, match=r"ax must be an array of Axes of shape \(\d, 2\)"):
+    with pytest.raises(
+        bp.errors.OptionError, match=r"ax must be an array of Axes of shape \(\d, 2\)"
+    ):
         bp.plot_check(found, ax=panels[0])
     plt.close("all")
 
@@ -470,7 +472,7 @@ def test_the_figure_of_loo_pit_has_a_line_for_each_system_and_a_band(wrong, fit)
         assert np.abs(line.get_ydata()).max() < half
     line = bp.plot_loo_pit(bp.loo_pit(wrong)).lines[0]
     assert np.abs(line.get_ydata()).max() > half
-    with pytest.raises(bp.OptionError, match="prob must lie between 0 and 1"):
+    with pytest.raises(bp.errors.OptionError, match="prob must lie between 0 and 1"):
         bp.plot_loo_pit(bp.loo_pit(fit), prob=95)
     plt.close("all")
 
@@ -495,9 +497,9 @@ def test_check_from_the_command_line(fit, fit_path, tmp_path):
     out = tmp_path / "check.csv"
     assert invoke("check", fit_path, "--format", "csv", "-o", out).stdout == ""
     assert out.read_text().startswith("system,statistic,observed,lower,upper,p_value,finding\n")
-    with pytest.raises(bp.OptionError, match="cannot be written"):
+    with pytest.raises(bp.errors.OptionError, match="cannot be written"):
         invoke("check", fit_path, "--figure", tmp_path / "check.xyz")
-    with pytest.raises(bp.OptionError, match="--stopping has no meaning for a saved fit"):
+    with pytest.raises(bp.errors.OptionError, match="--stopping has no meaning for a saved fit"):
         invoke("check", fit_path, "--stopping", "adaptive")
 
 
@@ -509,5 +511,7 @@ def test_the_stopping_rule_from_the_command_line(tmp_path):
     shown = invoke("check", path, "--stopping", "batches:5").stdout
     assert "attempts a problem; the family expects" in shown
     assert "stopping rule batches:5" in shown
-    with pytest.raises(bp.CountsError, match=r"counts.csv: attempts made 7 at a time must be"):
+    with pytest.raises(
+        bp.errors.CountsError, match=r"counts.csv: attempts made 7 at a time must be"
+    ):
         invoke("check", path, "--stopping", "batches:7")

@@ -79,7 +79,7 @@ def test_systems_are_compared_pair_by_pair(fit_path, tmp_path):
     assert pair["crossing"]["rows"][0]["upper"] is None  # never
 
 
-@pytest.mark.filterwarnings("ignore::bayespassk.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.ConvergenceWarning")
 def test_of_several_benchmarks_systems_of_the_same_are_compared(tmp_path):
     path = tmp_path / "counts.csv"
     rows = [
@@ -341,10 +341,10 @@ def test_a_verifier_that_is_wrong_has_a_table_of_what_seems_and_what_is(counts_p
     assert [row["k"] for row in rows[:7]] == [1, 100, 1, 100, 1, 100, None]
     assert found["meta"]["null"] == "the k of a ceiling: attempts without end"
     for what, draws in (
-        ("apparent", bp.apparent_pass_at_k(fit, [1, 100])),
-        ("true", bp.true_pass_at_k(fit, [1, 100])),
-        ("first pass", bp.first_pass_correct_at_k(fit, [1, 100])),
-        ("ceiling", bp.first_pass_ceiling(fit)),
+        ("apparent", bp.verifier.apparent_pass_at_k(fit, [1, 100])),
+        ("true", bp.verifier.true_pass_at_k(fit, [1, 100])),
+        ("first pass", bp.verifier.first_pass_correct_at_k(fit, [1, 100])),
+        ("ceiling", bp.verifier.first_pass_ceiling(fit)),
     ):
         got = [row["median"] for row in rows if row["what"] == what]
         assert got == pytest.approx(bp.summarize(draws)["median"].tolist())

@@ -182,7 +182,7 @@ def test_fits_made_again_agree_with_brute_force_and_with_importance_sampling(
 
 def test_unreliable_importance_sampling_is_told(few_fits, monkeypatch):
     monkeypatch.setattr(leave_one_out, "_good_k", lambda _: -1.0)
-    with pytest.warns(bp.LooWarning, match="Use exact=True") as caught:
+    with pytest.warns(bp.errors.LooWarning, match="Use exact=True") as caught:
         table = bp.compare(few_fits, exact=False)
     assert [warning.message.family for warning in caught] == ["beta", "kumaraswamy"]
     assert caught[0].filename == __file__
@@ -274,7 +274,7 @@ def test_averages_repeat_and_say_where_they_come_from(counts, fits):
 
 
 def test_an_average_reports_the_worst_of_its_fits(counts, fit):
-    with pytest.warns(bp.ConvergenceWarning):
+    with pytest.warns(bp.errors.ConvergenceWarning):
         bad = bp.fit(
             counts,
             bp.Kumaraswamy(),
@@ -296,15 +296,17 @@ def test_an_average_reports_the_worst_of_its_fits(counts, fit):
 def test_fits_must_be_of_the_same_counts(few_fits, fit):
     another = few_fits[0]
     for verb in (bp.compare, lambda fits: bp.average(fits, 10)):
-        with pytest.raises(bp.OptionError, match=r"of the same counts: that of 'b' is of others"):
+        with pytest.raises(
+            bp.errors.OptionError, match=r"of the same counts: that of 'b' is of others"
+        ):
             verb({"a": fit, "b": another})
-        with pytest.raises(bp.OptionError, match="at least two families; got 1"):
+        with pytest.raises(bp.errors.OptionError, match="at least two families; got 1"):
             verb({"a": fit})
-        with pytest.raises(bp.OptionError, match="at least two families; got 1"):
+        with pytest.raises(bp.errors.OptionError, match="at least two families; got 1"):
             verb(fit)
-        with pytest.raises(bp.OptionError, match="two of them are of the family 'beta'"):
+        with pytest.raises(bp.errors.OptionError, match="two of them are of the family 'beta'"):
             verb([fit, fit])
-        with pytest.raises(bp.FitFileError, match="not a fit"):
+        with pytest.raises(bp.errors.FitFileError, match="not a fit"):
             verb({"a": fit, "b": xr.DataTree()})
 
 
@@ -320,19 +322,19 @@ def test_fits_must_be_of_the_same_counts(few_fits, fit):
     ],
 )
 def test_weights_must_mean_something(fits, weights, message):
-    with pytest.raises(bp.OptionError, match=message):
+    with pytest.raises(bp.errors.OptionError, match=message):
         bp.average(fits, 10, weights=weights)
 
 
 def test_a_fit_with_too_few_draws_for_loo_is_refused(few):
-    with pytest.warns(bp.ConvergenceWarning):
+    with pytest.warns(bp.errors.ConvergenceWarning):
         fits = {
             n: bp.fit(
                 few, bp.Beta(), pooling="none", draws=4, tune=1, random_seed=1, progress=False
             )
             for n in "ab"
         }
-    with pytest.raises(bp.OptionError, match="enough draws for LOO: that of 'a'"):
+    with pytest.raises(bp.errors.OptionError, match="enough draws for LOO: that of 'a'"):
         bp.compare(fits)
 
 
@@ -389,7 +391,7 @@ def test_an_average_from_the_command_line(few_path):
     ],
 )
 def test_bad_options_are_refused_before_anything_is_sampled(arguments, message, few_path, fit_path):
-    with pytest.raises((bp.OptionError, click.BadParameter), match=message):
+    with pytest.raises((bp.errors.OptionError, click.BadParameter), match=message):
         run(*(a.format(counts=few_path, fit=fit_path) for a in arguments))
 
 
@@ -410,7 +412,7 @@ def test_disagreement_is_the_share_of_the_variance_between_families(fits):
 
 def test_an_average_warns_where_the_families_decide(fits, monkeypatch):
     monkeypatch.setattr(averaging, "LIMIT", 0.0)
-    with pytest.warns(bp.ForecastWarning, match="families disagree") as caught:
+    with pytest.warns(bp.errors.ForecastWarning, match="families disagree") as caught:
         bp.average(fits, [10, 10**6])
     found = caught[-1].message
     assert found.k == 10**6

@@ -143,31 +143,39 @@ def test_digits_are_kept_where_both_are_near_zero_and_near_one():
 
 
 def test_what_cannot_be_compared_is_said(fit, counts):
-    with pytest.raises(bp.OptionError, match=r"a must be one of .*'small', 'large'; got 'none'"):
+    with pytest.raises(
+        bp.errors.OptionError, match=r"a must be one of .*'small', 'large'; got 'none'"
+    ):
         bp.difference(fit, "none", "small", 10)
-    with pytest.raises(bp.OptionError, match=r"b must be one of the systems"):
+    with pytest.raises(bp.errors.OptionError, match=r"b must be one of the systems"):
         bp.crossing_budget(fit, "small", "none")
-    with pytest.raises(bp.OptionError, match="two different systems; got 'small' twice"):
+    with pytest.raises(bp.errors.OptionError, match="two different systems; got 'small' twice"):
         bp.difference(fit, "small", "small", 10)
-    with pytest.raises(bp.OptionError, match="k must be a whole number"):
+    with pytest.raises(bp.errors.OptionError, match="k must be a whole number"):
         bp.difference(fit, "small", "large", 0)
-    with pytest.raises(bp.OptionError, match="target must be"):
+    with pytest.raises(bp.errors.OptionError, match="target must be"):
         bp.difference(fit, "small", "large", 10, "future")
-    with pytest.raises(bp.OptionError, match=r"must be 'benchmark' or 'population'.*'realised'"):
+    with pytest.raises(
+        bp.errors.OptionError, match=r"must be 'benchmark' or 'population'.*'realised'"
+    ):
         bp.crossing_budget(fit, "small", "large", "realised")
     for most in (1, 0, 2.5, 10**13, np.nan, True, "many"):
-        with pytest.raises(bp.OptionError, match="most must be a whole number from 2 to 1e12"):
+        with pytest.raises(
+            bp.errors.OptionError, match="most must be a whole number from 2 to 1e12"
+        ):
             bp.crossing_budget(fit, "small", "large", most=most)
-    with pytest.raises(bp.FitFileError, match="not a fit"):
+    with pytest.raises(bp.errors.FitFileError, match="not a fit"):
         bp.difference(xr.DataTree(), "small", "large", 10)
     for prob in (0, 1, 95, np.nan):
-        with pytest.raises(bp.OptionError, match="prob must lie between 0 and 1"):
+        with pytest.raises(bp.errors.OptionError, match="prob must lie between 0 and 1"):
             bp.summarize_difference(bp.difference(fit, "small", "large", 10), prob)
     apart = fit.copy(deep=True)
     rows = apart["observed_data"].dataset
     renamed = [f"{s}-{p}" for s, p in zip(counts.system, counts.problem, strict=True)]
     apart["observed_data"] = xr.DataTree(rows.assign_coords(problem=("row", renamed)))
-    with pytest.raises(bp.OptionError, match="none of the 128 of 'small' is among the 128 of 'lar"):
+    with pytest.raises(
+        bp.errors.OptionError, match="none of the 128 of 'small' is among the 128 of 'lar"
+    ):
         bp.difference(apart, "small", "large", 10)
 
 
@@ -182,11 +190,11 @@ def test_systems_of_different_benchmarks_are_refused_and_labels_tell_them_apart(
     )
     fit = bp.fit(counts, bp.Beta(), pooling="none", random_seed=1, progress=False)
     assert bp.difference(fit, "MATH/x,1", "MATH/y/z", 1).attrs["problems"] == 3
-    with pytest.raises(bp.OptionError, match=r"same benchmark.*'MATH/x,1' is on 'MATH', 'code/x,1' on 'code'"):  # fmt: skip
+    with pytest.raises(bp.errors.OptionError, match=r"same benchmark.*'MATH/x,1' is on 'MATH', 'code/x,1' on 'code'"):  # fmt: skip
         bp.difference(fit, "MATH/x,1", "code/x,1", 1, "population")
 
 
-@pytest.mark.filterwarnings("ignore::bayespassk.PriorDrivenWarning")
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.PriorDrivenWarning")
 def test_a_difference_of_forecasts_that_are_mostly_prior_is_warned_about_as_they_are():
     few = bp.Counts(
         problem=[*"abcde"] * 2,
@@ -196,16 +204,20 @@ def test_a_difference_of_forecasts_that_are_mostly_prior_is_warned_about_as_they
     )
     fit = bp.fit(few, bp.Beta(), pooling="none", random_seed=1, progress=False)
     bp.difference(fit, "x", "y", 50)
-    with pytest.warns(bp.ForecastWarning, match="that the difference rests on: ") as caught:
+    with pytest.warns(bp.errors.ForecastWarning, match="that the difference rests on: ") as caught:
         bp.difference(fit, "x", "y", [1, 10**6], "population")
-    with pytest.warns(bp.ForecastWarning, match="attempts in the forecast of 2 of 2") as same:
+    with pytest.warns(
+        bp.errors.ForecastWarning, match="attempts in the forecast of 2 of 2"
+    ) as same:
         bp.forecast(fit, [1, 10**6], "population")
     said, want = caught[0].message, same[0].message
     assert len(caught) == 1
     assert caught[0].filename == __file__
     assert (said.systems, said.k) == (want.systems, want.k) == (("x", "y"), 10**6)
     assert said.prior_share == want.prior_share
-    with pytest.warns(bp.ForecastWarning, match="that the crossing budget rests on: .* for 'y'"):
+    with pytest.warns(
+        bp.errors.ForecastWarning, match="that the crossing budget rests on: .* for 'y'"
+    ):
         bp.crossing_budget(fit, "x", "y", "population")
 
 

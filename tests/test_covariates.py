@@ -165,7 +165,7 @@ def test_text_has_an_effect_for_each_value_but_the_first(counts):
     assert posterior["problem_column"].values.tolist() == [f"name[T.{i}]" for i in "bcde"]
     draws = [bp.forecast(found, 1, "population", at={"name": i}).mean() for i in "abcde"]
     assert draws[0] > draws[2] > draws[4]
-    with pytest.raises(bp.OptionError, match="name='z' was not seen"):
+    with pytest.raises(bp.errors.OptionError, match="name='z' was not seen"):
         bp.forecast(found, 1, "population", at={"name": "z"})
 
 
@@ -173,7 +173,9 @@ def test_a_covariate_of_one_system_by_itself_is_refused_without_pooling(counts):
     size = np.repeat([1.0, 2.0], 60)
     frame = counts.to_dataframe().assign(system=size.astype(str), size=size)
     two = bp.Counts.from_dataframe(frame, covariates=["size"])
-    with pytest.raises(bp.OptionError, match="'size' is the same for all problems of a system"):
+    with pytest.raises(
+        bp.errors.OptionError, match="'size' is the same for all problems of a system"
+    ):
         bp.fit(two, bp.Beta(), pooling="none", covariates="size")
 
 
@@ -196,7 +198,7 @@ def test_the_effect_of_what_systems_are_like_is_recovered_from_many():
         covariates={"size": np.repeat(size, problems)},
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bp.ConvergenceWarning)  # fewer draws than by default
+        warnings.simplefilter("ignore", bp.errors.ConvergenceWarning)  # fewer draws than by default
         fit = bp.fit(
             counts, bp.Beta(), pooling="partial", covariates="log(size)", draws=400, tune=600, chains=2, random_seed=1, **QUIET
         )  # fmt: skip

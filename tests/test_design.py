@@ -145,7 +145,7 @@ BAD = [
 @pytest.mark.parametrize(("formula", "message"), BAD, ids=lambda v: str(v)[:30])
 def test_formulas_that_cannot_be_used_are_refused_in_one_line(counts, formula, message):
     """With an error of ours, whatever is in them; nothing is called but functions of numbers."""
-    with pytest.raises(bp.OptionError, match=f"(?s){message}") as caught:
+    with pytest.raises(bp.errors.OptionError, match=f"(?s){message}") as caught:
         design_of(counts, formula)
     assert "\x1b" not in str(caught.value)
 
@@ -160,7 +160,7 @@ def test_formulas_that_cannot_be_used_are_refused_in_one_line(counts, formula, m
     ],
 )
 def test_columns_that_are_the_same_for_all_rows_are_refused(covariates, name):
-    with pytest.raises(bp.OptionError, match=f"must differ between rows: '{name}'"):
+    with pytest.raises(bp.errors.OptionError, match=f"must differ between rows: '{name}'"):
         design_of(make(**covariates), name)
 
 
@@ -171,7 +171,7 @@ def test_columns_that_follow_from_others_are_refused(formula):
     if formula == "a + d + a:d":
         assert len(design_of(counts, formula).columns) == 5
         return
-    with pytest.raises(bp.OptionError, match="must not follow from each other"):
+    with pytest.raises(bp.errors.OptionError, match="must not follow from each other"):
         design_of(counts, formula)
 
 
@@ -237,7 +237,7 @@ AT = [
 @pytest.mark.parametrize(("formula", "at", "message"), AT)
 def test_values_that_cannot_be_used_are_refused(counts, formula, at, message):
     design = design_of(counts, formula)
-    with pytest.raises(bp.OptionError, match=message):
+    with pytest.raises(bp.errors.OptionError, match=message):
         design_at(design.to_json(), counts.covariates, at)
 
 
@@ -245,7 +245,7 @@ def test_a_formula_in_a_file_is_not_trusted(counts):
     """What was saved is parsed again, so that a file cannot have anything else evaluated."""
     text = json.loads(design_of(counts, "level").to_json())
     text["formula"] = "{__import__('os').getpid() + level}"
-    with pytest.raises(bp.OptionError, match="may hold arithmetic"):
+    with pytest.raises(bp.errors.OptionError, match="may hold arithmetic"):
         design_at(json.dumps(text), counts.covariates, {"level": 1})
 
 
@@ -274,7 +274,7 @@ def test_covariates_are_read_from_a_file(counts, tmp_path):
     assert read.covariates["kind"].tolist() == KIND.tolist()
     assert bp.read_csv(path, covariates="level").covariates["level"].tolist() == LEVEL.tolist()
     assert not bp.read_csv(path).covariates
-    with pytest.raises(bp.CountsError, match="a covariate must be a column: 'nope' is not"):
+    with pytest.raises(bp.errors.CountsError, match="a covariate must be a column: 'nope' is not"):
         bp.read_csv(path, covariates=["nope"])
 
 
@@ -284,7 +284,7 @@ def test_a_file_with_a_missing_value_says_which(counts, tmp_path):
         broken = frame.astype({name: object})
         broken.loc[3, name] = empty
         broken.to_csv(tmp_path / "counts.csv", index=False)
-        with pytest.raises(bp.CountsError, match=f"1 of 12 rows of '{name}' breaks this, the first is row 4"):  # fmt: skip
+        with pytest.raises(bp.errors.CountsError, match=f"1 of 12 rows of '{name}' breaks this, the first is row 4"):  # fmt: skip
             bp.read_csv(tmp_path / "counts.csv", covariates=[name])
         assert len(bp.read_csv(tmp_path / "counts.csv")) == ROWS
 
@@ -306,7 +306,7 @@ def test_a_file_with_a_missing_value_says_which(counts, tmp_path):
     ],
 )  # fmt: skip
 def test_covariates_are_valid_by_construction(covariates, message):
-    with pytest.raises(bp.CountsError, match=re.escape(message)):
+    with pytest.raises(bp.errors.CountsError, match=re.escape(message)):
         make(**covariates)
 
 
@@ -350,7 +350,7 @@ def test_the_hash_of_counts_without_covariates_is_pinned():
 
 
 def test_a_covariate_of_systems_needs_pooling(counts):
-    with pytest.raises(bp.OptionError, match=r"'log\(size\)' is the same for all problems of a system.*pooling='partial'"):  # fmt: skip
+    with pytest.raises(bp.errors.OptionError, match=r"'log\(size\)' is the same for all problems of a system.*pooling='partial'"):  # fmt: skip
         bp.build_model(counts, bp.Beta(), pooling="none", covariates="level + log(size)")
     model = bp.build_model(counts, bp.Beta(), covariates="level + log(size)", pooling="partial")
     names = {rv.name for rv in model.free_RVs}

@@ -90,12 +90,12 @@ def test_the_figure_has_a_line_for_each_number_of_problems():
     ],
 )
 def test_bad_arguments_are_refused(options, message):
-    with pytest.raises(bp.OptionError, match=message):
+    with pytest.raises(bp.errors.OptionError, match=message):
         bp.design(bp.Beta(), **({"problems": 10, "attempts": 10, "k": 10} | options))
 
 
 def test_a_pilot_of_several_systems_needs_the_name_of_one(fit):
-    with pytest.raises(bp.OptionError, match="one of those of the pilot, 'small', 'large'"):
+    with pytest.raises(bp.errors.OptionError, match="one of those of the pilot, 'small', 'large'"):
         bp.design(fit, 10, 10)
 
 

@@ -13,7 +13,7 @@ import xarray as xr
 
 import bayespassk as bp
 from bayespassk.families import family_names
-from bayespassk.fitting import verb as fitting
+from bayespassk.fitting import advi, nuts as nuts_module, verb
 from oracles import grid_posterior, mean_and_sd
 
 QUIET = {"progress": False}
@@ -55,7 +55,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("counts", CASES.values(), ids=CASES.keys())
-@pytest.mark.filterwarnings("ignore::bayespassk.PriorDrivenWarning")
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.PriorDrivenWarning")
 def test_nuts_agrees_with_a_grid_where_data_are_odd(counts):
     fit = bp.fit(counts, bp.Beta(), pooling="none", draws=4000, random_seed=2, **QUIET)
     assert_posterior(fit, "system", grid_posterior(counts, bp.Beta()))
@@ -131,7 +131,9 @@ def test_advi_returns_the_same_layout(fit, approximation):
 def test_advi_says_when_it_is_bad():
     """Five problems leave a skewed posterior, which no normal matches."""
     counts = bp.Counts(problem=range(5), attempts=np.full(5, 10), successes=[10, 0, 0, 1, 10])
-    with pytest.warns(bp.ConvergenceWarning, match="Pareto k .* try method='nuts'") as caught:
+    with pytest.warns(
+        bp.errors.ConvergenceWarning, match="Pareto k .* try method='nuts'"
+    ) as caught:
         fit = bp.fit(
             counts, bp.Beta(), pooling="none", method="fullrank_advi", random_seed=1, **QUIET
         )
@@ -145,9 +147,9 @@ def test_pareto_k_is_that_of_the_importance_ratios():
     shapes = np.array([0.1, 0.4, 1.2])
     log_ratio = shapes * np.random.default_rng(1).exponential(size=(4, 5000, 3))
     for i, shape in enumerate(shapes):
-        found = fitting._diagnose_advi(("x",), log_ratio[..., i : i + 1], ("x",)).pareto_k
+        found = advi._diagnose_advi(("x",), log_ratio[..., i : i + 1], ("x",)).pareto_k
         assert found == pytest.approx(shape, abs=0.25)
-    assert fitting._diagnose_advi(("a", "b", "c"), log_ratio, ("a", "b", "c")).systems == ("c",)
+    assert advi._diagnose_advi(("a", "b", "c"), log_ratio, ("a", "b", "c")).systems == ("c",)
 
 
 def test_the_tree_is_what_arviz_takes(counts, fit, nuts):
@@ -195,7 +197,7 @@ def test_fits_repeat_and_do_not_depend_on_other_systems(counts, fit, nuts, metho
 
 
 # Two short chains of a seed nobody chose need not converge.
-@pytest.mark.filterwarnings("ignore::bayespassk.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.ConvergenceWarning")
 def test_a_seed_is_drawn_and_recorded(counts):
     first = bp.fit(counts, bp.Beta(), pooling="none", draws=600, chains=2, tune=500, **QUIET)
     seed = int(first.attrs["random_seed"])
@@ -232,7 +234,7 @@ def test_equal_rows_cost_nothing(counts):
     np.testing.assert_array_equal(100 * small_data["weight"], large_data["weight"])
 
 
-@pytest.mark.filterwarnings("ignore::bayespassk.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.ConvergenceWarning")
 def test_further_fits_compile_nothing(counts, monkeypatch):
     import nutpie
 
@@ -253,20 +255,20 @@ def test_no_family_is_compiled_twice(counts, name, pooling, monkeypatch):
 
     compiled = []
     monkeypatch.setattr(nutpie, "compile_pymc_model", compiled.append)
-    monkeypatch.setattr(fitting, "_CACHE", {})
+    monkeypatch.setattr(nuts_module, "_CACHE", {})
     family = bp.family_from_name(name)
     for n, problems in ((3, 20), (7, 50)):
         frame = bp.thin(counts, n, random_seed=1).to_dataframe()
         some = bp.Counts.from_dataframe(frame[np.arange(len(frame)) % 100 < problems])
         setup = fitting.Setup.of(some, family, pooling, None)
         setup = setup.of_system(0) if pooling == "none" else setup
-        fitting._compiled(family, setup.hierarchy, setup.data())
+        nuts_module._compiled(family, setup.hierarchy, setup.data())
     assert len(compiled) == 1
 
 
 def test_a_fit_that_did_not_converge_is_returned_with_a_loud_warning(counts):
     with pytest.warns(
-        bp.ConvergenceWarning, match="(?s)bulk ESS.*Do not use its numbers"
+        bp.errors.ConvergenceWarning, match="(?s)bulk ESS.*Do not use its numbers"
     ) as caught:
         fit = bp.fit(
             counts, bp.Beta(), pooling="none", draws=20, tune=20, chains=2, random_seed=1, **QUIET
@@ -286,11 +288,11 @@ def test_systems_without_success_are_said_to_rest_on_the_prior():
         system=np.repeat(["none", "some"], 40),
     )
     with pytest.warns(
-        bp.PriorDrivenWarning, match="1 of 2 systems had no success.*'none'"
+        bp.errors.PriorDrivenWarning, match="1 of 2 systems had no success.*'none'"
     ) as caught:
         fit = bp.fit(counts, bp.Beta(), pooling="none", random_seed=1, **QUIET)
     assert caught[0].message.systems == ("none",)
-    with pytest.warns(bp.ForecastWarning, match="for 'none'"):
+    with pytest.warns(bp.errors.ForecastWarning, match="for 'none'"):
         table = bp.summarize(bp.forecast(fit, 10_000)).set_index("system")
     assert table.loc["none", "lower"] < 0.05  # it may well be that nothing is ever solved,
     assert table.loc["none", "upper"] > 0.3  # or a lot
@@ -314,21 +316,21 @@ def test_systems_without_success_are_said_to_rest_on_the_prior():
 def test_options_that_mean_nothing_are_refused_before_sampling(
     counts, options, message, monkeypatch
 ):
-    monkeypatch.setattr(fitting, "_nuts_each", None)
-    with pytest.raises(bp.OptionError, match=message):
+    monkeypatch.setattr(verb, "nuts_each", None)
+    with pytest.raises(bp.errors.OptionError, match=message):
         bp.fit(counts, **options)
 
 
 def test_a_family_that_a_saved_fit_could_not_name_is_refused_before_sampling(counts, monkeypatch):
-    monkeypatch.setattr(fitting, "_nuts_each", None)
+    monkeypatch.setattr(verb, "nuts_each", None)
     family = bp.Beta()
     monkeypatch.setattr(bp.Beta, "spec", lambda _: {"name": "mine", "priors": {}})
-    with pytest.raises(bp.OptionError, match="family must be one of bayespassk's own"):
+    with pytest.raises(bp.errors.OptionError, match="family must be one of bayespassk's own"):
         bp.fit(counts, family, pooling="none")
 
 
 def test_counts_must_be_counts(counts):
-    with pytest.raises(bp.OptionError, match=r"bp\.read_csv"):
+    with pytest.raises(bp.errors.OptionError, match=r"bp\.read_csv"):
         bp.fit(counts.to_dataframe(), bp.Beta(), pooling="none")
 
 
@@ -371,7 +373,7 @@ def test_draws_do_not_depend_on_the_compilation_cache(fit, tmp_path):
 def test_a_sampler_that_cannot_start_says_so(counts, method):
     """A prior that nothing can be drawn from: log a about 1e300."""
     family = bp.Beta(log_a=bp.Prior(1e300, 1.0))
-    with pytest.raises(bp.SamplingError, match="could not start for 'small'"):
+    with pytest.raises(bp.errors.SamplingError, match="could not start for 'small'"):
         bp.fit(counts, family, pooling="none", method=method, random_seed=1, **QUIET)
 
 

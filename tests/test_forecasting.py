@@ -158,19 +158,19 @@ def test_forecasts_repeat(fit):
 
 @pytest.mark.parametrize("k", [0, -1, 1.5, 10**13, np.nan, np.inf, "10", [1, 0], [], True, [5, 5]])
 def test_k_must_mean_something(fit, k):
-    with pytest.raises(bp.OptionError, match="k must"):
+    with pytest.raises(bp.errors.OptionError, match="k must"):
         bp.forecast(fit, k)
 
 
 def test_other_arguments_must_mean_something(fit, forecasts):
-    with pytest.raises(bp.OptionError, match=r"target must be .* got 'future'"):
+    with pytest.raises(bp.errors.OptionError, match=r"target must be .* got 'future'"):
         bp.forecast(fit, 10, target="future")
-    with pytest.raises(bp.FitFileError, match="not a fit"):
+    with pytest.raises(bp.errors.FitFileError, match="not a fit"):
         bp.forecast(xr.DataTree(), 10)
     for prob in (0, 1, 95, np.nan):
-        with pytest.raises(bp.OptionError, match="prob must lie between 0 and 1"):
+        with pytest.raises(bp.errors.OptionError, match="prob must lie between 0 and 1"):
             bp.summarize(forecasts["benchmark"], prob)
-    with pytest.raises(bp.OptionError, match="kind must be 'eti' or 'hdi'"):
+    with pytest.raises(bp.errors.OptionError, match="kind must be 'eti' or 'hdi'"):
         bp.summarize(forecasts["benchmark"], kind="ci")
 
 

@@ -20,7 +20,7 @@ from bayespassk.posterior.fitted import opened
 FALSE_ALARM = 1e-4
 LIMIT = stats.norm.isf(FALSE_ALARM / 2)
 
-quiet = pytest.mark.filterwarnings("ignore::bayespassk.ForecastWarning")
+quiet = pytest.mark.filterwarnings("ignore::bayespassk.errors.ForecastWarning")
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +143,14 @@ def test_the_table_of_budgets_never_averages_with_infinity(zero_inflated):
 def test_a_budget_that_the_prior_makes_is_warned_about(counts):
     few = bp.thin(counts, 2, random_seed=1)
     fit = bp.fit(few, bp.Beta(), pooling="none", random_seed=1, progress=False)
-    with pytest.warns(bp.ForecastWarning, match="median budget lies more than 10 times") as found:
+    with pytest.warns(
+        bp.errors.ForecastWarning, match="median budget lies more than 10 times"
+    ) as found:
         bp.budget_for(fit, 0.99, "population")
     (warning,) = [one.message for one in found]
     assert warning.k > 20
     assert all(share > 0.5 for share in warning.prior_share)
-    with pytest.warns(bp.ForecastWarning, match="the largest cost pays for rounds"):
+    with pytest.warns(bp.errors.ForecastWarning, match="the largest cost pays for rounds"):
         bp.coverage_at_cost(fit, 128e6, "population")
 
 
@@ -363,14 +365,14 @@ def test_ties_share_their_ranks(fit):
 
 def test_systems_of_different_benchmarks_are_not_ranked(fit):
     two = of_systems(fit, (0, "a", "A"), (1, "b", "A"), (0, "c", "B"), (1, "d", "B"))
-    with pytest.raises(bp.OptionError, match="choose one with benchmark=, of 'A', 'B'"):
+    with pytest.raises(bp.errors.OptionError, match="choose one with benchmark=, of 'A', 'B'"):
         bp.rank_systems(two, 1, "population")
-    with pytest.raises(bp.OptionError, match="benchmark must be one of 'A', 'B'; got 'C'"):
+    with pytest.raises(bp.errors.OptionError, match="benchmark must be one of 'A', 'B'; got 'C'"):
         bp.rank_systems(two, 1, "population", benchmark="C")
     table = bp.rank_systems(two, 1, "population", benchmark="B")
     assert table["system"].tolist() == ["d", "c"]
     alone = of_systems(fit, (0, "a", "A"), (1, "b", "A"), (0, "c", "B"))
-    with pytest.raises(bp.OptionError, match="two or more systems"):
+    with pytest.raises(bp.errors.OptionError, match="two or more systems"):
         bp.rank_systems(alone, 1, "population", benchmark="B")
 
 
@@ -400,27 +402,27 @@ def test_answers_repeat(fit):
 
 @pytest.mark.parametrize("value", [0, 1, -0.1, np.nan, "0.5", [], [0.5, 0.5], True])
 def test_a_pass_at_k_to_reach_must_mean_something(fit, value):
-    with pytest.raises(bp.OptionError, match="pass_at_k must"):
+    with pytest.raises(bp.errors.OptionError, match="pass_at_k must"):
         bp.budget_for(fit, value)
 
 
 def test_other_arguments_must_mean_something(fit):
-    with pytest.raises(bp.OptionError, match="cost must be positive and finite; got 0"):
+    with pytest.raises(bp.errors.OptionError, match="cost must be positive and finite; got 0"):
         bp.coverage_at_cost(fit, 0)
-    with pytest.raises(bp.OptionError, match="p must be 0 or more and below 1; got 1"):
+    with pytest.raises(bp.errors.OptionError, match="p must be 0 or more and below 1; got 1"):
         bp.share_above(fit, 1)
-    with pytest.raises(bp.OptionError, match="p must be 0 or more and below 1; got -1"):
+    with pytest.raises(bp.errors.OptionError, match="p must be 0 or more and below 1; got -1"):
         bp.probability_impossible(fit, -1)
     for verb in (bp.coverage_at_cost, bp.share_above):
-        with pytest.raises(bp.OptionError, match="no matter of one run; got 'realised'"):
+        with pytest.raises(bp.errors.OptionError, match="no matter of one run; got 'realised'"):
             verb(fit, 0.5, "realised")
     for verb in (bp.budget_for, bp.pass_hat_k, bp.rank_systems):
-        with pytest.raises(bp.OptionError, match=r"target must be .* got 'future'"):
+        with pytest.raises(bp.errors.OptionError, match=r"target must be .* got 'future'"):
             verb(fit, 0.5 if verb is bp.budget_for else 5, "future")
     for verb in (bp.budget_for, bp.probability_impossible):
-        with pytest.raises(bp.FitFileError, match="not a fit"):
+        with pytest.raises(bp.errors.FitFileError, match="not a fit"):
             verb(xr.DataTree(), 0.5)
-    with pytest.raises(bp.OptionError, match="prob must lie between 0 and 1"):
+    with pytest.raises(bp.errors.OptionError, match="prob must lie between 0 and 1"):
         bp.summarize_budget(bp.budget_for(fit, 0.3), 95)
 
 

@@ -205,7 +205,9 @@ def test_the_spread_between_systems_is_half_that_of_the_prior_unless_it_is_given
 
 @pytest.mark.parametrize("spread", [0.0, -1.0, math.inf, math.nan])
 def test_a_spread_that_means_nothing_is_refused(spread):
-    with pytest.raises(bp.OptionError, match="spread of a prior must be finite and positive"):
+    with pytest.raises(
+        bp.errors.OptionError, match="spread of a prior must be finite and positive"
+    ):
         bp.Prior(0.0, 1.0, spread=spread)
 
 

@@ -100,7 +100,7 @@ def test_pooled_posteriors_are_those_of_nuts(family):
             assert one[..., i].std() == pytest.approx(sd, rel=allowed), (name, i)
 
 
-@pytest.mark.filterwarnings("ignore::bayespassk.PriorDrivenWarning")
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.PriorDrivenWarning")
 @pytest.mark.parametrize("pooling", ["none", "partial"])
 @pytest.mark.parametrize(
     ("attempts", "successes"),
@@ -124,7 +124,7 @@ def test_extremes_end_and_converge(attempts, successes, family, pooling):
 
 def test_without_attempts_the_posterior_is_the_prior():
     counts = log_data(5, 0, np.zeros(5, dtype=int))
-    with pytest.warns(bp.PriorDrivenWarning):
+    with pytest.warns(bp.errors.PriorDrivenWarning):
         fit = bp.fit(counts, bp.Beta(), draws=5000, random_seed=1, **QUIET)
     prior = declared(bp.Beta())["log_a"]
     draws = fit["posterior"]["log_a"].values
@@ -145,14 +145,16 @@ def test_the_method_is_chosen_by_what_it_can_do(example):
     counts = bp.thin(example, 20, random_seed=1)
     small = {"draws": 20, "chains": 2, "random_seed": 1, "progress": False}
     assert bp.fit(counts, bp.Beta(), **small).attrs["method"] == "quadrature"
-    with pytest.warns(bp.ConvergenceWarning):
+    with pytest.warns(bp.errors.ConvergenceWarning):
         assert bp.fit(counts, bp.Beta(), tune=20, **small).attrs["method"] == "nuts"
-    with pytest.raises(bp.OptionError, match="up to 3 parameters; beta-mixture-2 has 5"):
+    with pytest.raises(bp.errors.OptionError, match="up to 3 parameters; beta-mixture-2 has 5"):
         bp.fit(counts, bp.family_from_name("beta-mixture-2"), method="quadrature")
 
 
 def test_a_posterior_that_no_lattice_holds_is_told(alone, monkeypatch):
     monkeypatch.setattr("bayespassk.integrating.MOST_POINTS", 100)
-    with pytest.warns(bp.ConvergenceWarning, match="does not fit on a lattice.*method='nuts'"):
+    with pytest.warns(
+        bp.errors.ConvergenceWarning, match="does not fit on a lattice.*method='nuts'"
+    ):
         fit = bp.fit(alone, bp.Beta(), random_seed=1, **QUIET)
     assert not bp.diagnostics(fit).converged

@@ -80,14 +80,14 @@ BAD = {
 @pytest.mark.parametrize(("content", "message"), BAD.values(), ids=BAD.keys())
 def test_bad_files_are_refused_with_their_name_and_the_rule(write, content, message):
     path = write(content)
-    with pytest.raises(bp.CountsError, match=f"(?s)counts.csv: .*{message}"):
+    with pytest.raises(bp.errors.CountsError, match=f"(?s)counts.csv: .*{message}"):
         bp.read_csv(path)
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(bp.InputError, match=r"none\.csv: cannot be read: No such file"):
+    with pytest.raises(bp.errors.InputError, match=r"none\.csv: cannot be read: No such file"):
         bp.read_csv(tmp_path / "none.csv")
-    with pytest.raises(bp.InputError, match="cannot be read"):
+    with pytest.raises(bp.errors.InputError, match="cannot be read"):
         bp.read_csv(tmp_path)
 
 
@@ -134,5 +134,7 @@ def test_the_arithmetic_example_is_like_published_logs(arithmetic):
 
 
 def test_an_example_that_is_not_there():
-    with pytest.raises(bp.OptionError, match=r"'simulated' or 'arithmetic'; got '\.\./secret'"):
+    with pytest.raises(
+        bp.errors.OptionError, match=r"'simulated' or 'arithmetic'; got '\.\./secret'"
+    ):
         bp.load_example("../secret")

@@ -136,7 +136,7 @@ def test_what_is_to_be_said_of_a_fit_is_in_the_table(monkeypatch):
 
     monkeypatch.setattr(many, "fit", odd)
     monkeypatch.setattr(many, "diagnostics", bad)
-    with pytest.warns(bp.ConvergenceWarning, match=r"1 of 3 fits did not converge \('benchmark/x'\)") as told:  # fmt: skip
+    with pytest.warns(bp.errors.ConvergenceWarning, match=r"1 of 3 fits did not converge \('benchmark/x'\)") as told:  # fmt: skip
         found = bp.fit_many(counts, **HERE)
     assert (told[0].message.max_rhat, told[0].message.min_ess) == (1.3, 12.0)
     assert told[0].message.pareto_k is None
@@ -186,7 +186,7 @@ BAD = {
 def test_what_means_nothing_is_refused_before_anything_is_done(log, options, message, monkeypatch):
     monkeypatch.setattr(many, "_run", lambda *_: pytest.fail("it was not refused"))
     given = {"counts": log, **HERE} | options
-    with pytest.raises(bp.InputError, match=message):
+    with pytest.raises(bp.errors.InputError, match=message):
         bp.fit_many(given.pop("counts"), **given)
 
 
@@ -297,7 +297,9 @@ def test_an_interruption_keeps_what_is_finished(log, table, tmp_path, monkeypatc
 
 def test_other_work_in_the_folder_is_refused(log, tmp_path):
     bp.backtest(log, "plug-in", n=5, k=20, repeats=1, cores=1, output=tmp_path)
-    with pytest.raises(bp.OptionError, match="holds work with work None, and this has 'fits'"):
+    with pytest.raises(
+        bp.errors.OptionError, match="holds work with work None, and this has 'fits'"
+    ):
         bp.fit_many(log, **HERE, output=tmp_path)
 
 
@@ -343,12 +345,12 @@ def test_each_log_of_a_folder_is_read_and_a_bad_one_is_a_row(logs):
     made_logs.write(logs, "bad.json", shorter[0].encode())
     made_logs.write(logs, "b.csv", shorter[1].encode())
     before = len(journal(logs / "out"))
-    with pytest.raises(bp.OptionError, match="output must not be the folder of the logs"):
+    with pytest.raises(bp.errors.OptionError, match="output must not be the folder of the logs"):
         bp.fit_many(logs, **HERE, output=logs)
     again = bp.fit_many(logs, **HERE, by=(), output=logs / "out")
     assert again["name"].unique().tolist() == ["a.csv", "b.csv", "bad.json", "cut.csv.gz", "he.jsonl_results.jsonl", "monkeys"]  # fmt: skip
     assert len(journal(logs / "out")) == before + 6
-    with pytest.raises(bp.InputError, match=r"empty: holds no log: no file with \.csv"):
+    with pytest.raises(bp.errors.InputError, match=r"empty: holds no log: no file with \.csv"):
         bp.fit_many(logs / "empty", **HERE)
 
 
@@ -426,7 +428,7 @@ def test_a_cluster_does_the_same_and_a_fit_that_ends_its_worker_is_a_row(log, tm
 def test_workers_need_the_same_version(log, client):
     client.run(pretend, "0.0.1")
     with pytest.raises(
-        bp.OptionError, match=r"all workers must have bayespassk 0\.1\.0.* has 0\.0\.1"
+        bp.errors.OptionError, match=r"all workers must have bayespassk 0\.1\.0.* has 0\.0\.1"
     ):
         bp.fit_many(log, **BETA, client=client)
     client.run(pretend, None)

@@ -140,7 +140,7 @@ def test_several_systems():
     plan = plan_of(both, budget=1000)
     batch = plan.ask(400)
     assert set(batch["system"]) == {"a", "b"}
-    with pytest.raises(bp.CountsError, match="must have a column system"):
+    with pytest.raises(bp.errors.CountsError, match="must have a column system"):
         plan.tell({"problem": ["0"], "attempts": [1], "successes": [0]})
     plan.tell({"problem": ["0"], "attempts": [1], "successes": [1], "system": ["b"]})
     assert plan.counts.attempts[PROBLEMS] == 11
@@ -185,7 +185,7 @@ def test_a_file_that_cannot_be_written_is_as_it_was_and_so_is_the_plan(path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.write_bytes", fails)
-    with pytest.raises(bp.InputError, match="No space left"):
+    with pytest.raises(bp.errors.InputError, match="No space left"):
         plan.tell({"problem": ["3"], "attempts": [5], "successes": [1]})
     assert path.read_bytes() == text
     assert plan.counts is before
@@ -198,7 +198,7 @@ def test_a_file_that_somebody_else_changed_is_left_alone(path):
     other = plan_of(path, budget=1000)
     other.tell({"problem": ["3"], "attempts": [5], "successes": [1]})
     text = path.read_bytes()
-    with pytest.raises(bp.InputError, match="was changed since this plan read it"):
+    with pytest.raises(bp.errors.InputError, match="was changed since this plan read it"):
         plan.tell({"problem": ["3"], "attempts": [5], "successes": [1]})
     assert path.read_bytes() == text
 
@@ -221,7 +221,7 @@ def test_a_file_that_somebody_else_changed_is_left_alone(path):
 def test_outcomes_that_break_a_rule_change_nothing(path, row, message):
     plan = plan_of(path, budget=1000)
     before, text = plan.counts, path.read_bytes()
-    with pytest.raises(bp.CountsError, match=message):
+    with pytest.raises(bp.errors.CountsError, match=message):
         plan.tell(row)
     assert plan.counts is before
     assert path.read_bytes() == text
@@ -240,9 +240,9 @@ def test_outcomes_that_break_a_rule_change_nothing(path, row, message):
     ],
 )
 def test_bad_options_are_refused_before_any_work(options, message):
-    with pytest.raises(bp.OptionError, match=message):
+    with pytest.raises(bp.errors.OptionError, match=message):
         plan_of(nothing_yet(), **options)
-    with pytest.raises(bp.OptionError, match="batch must be positive"):
+    with pytest.raises(bp.errors.OptionError, match="batch must be positive"):
         plan_of(nothing_yet(), budget=1).ask(0)
 
 
@@ -264,5 +264,5 @@ def test_the_command_writes_what_to_attempt_next(path, tmp_path):
 
 def test_the_command_needs_something_to_allot(path):
     found = CliRunner().invoke(cli, ["plan", str(path), "--half-width", "0.1"])
-    assert isinstance(found.exception, bp.OptionError)
+    assert isinstance(found.exception, bp.errors.OptionError)
     assert "--ask or --budget" in str(found.exception)

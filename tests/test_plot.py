@@ -39,7 +39,7 @@ def test_the_truth_may_be_overlaid_on_axes_of_ones_own(forecast, example):
     ax = bp.plot_forecast(forecast, truth=truth, ax=mine)
     assert ax is mine
     np.testing.assert_allclose(ax.lines[1].get_ydata(), truth[0])
-    with pytest.raises(bp.OptionError, match=r"truth must have dims \(system, k\)"):
+    with pytest.raises(bp.errors.OptionError, match=r"truth must have dims \(system, k\)"):
         bp.plot_forecast(forecast, truth=truth.T)
 
 
@@ -70,7 +70,7 @@ def test_the_tail_exponent_is_noted_by_each_name(fit, forecast):
         f"{name}, tail exponent {a:.2f}"
         for name, a in zip(("small", "large"), medians, strict=True)
     ]
-    with pytest.raises(bp.OptionError, match="tail_exponent must be of the systems"):
+    with pytest.raises(bp.errors.OptionError, match="tail_exponent must be of the systems"):
         bp.plot_forecast(forecast.isel(system=[0]), tail_exponent=tail)
 
 
@@ -96,7 +96,9 @@ def test_a_family_is_a_curve_through_the_problems(fit, counts):
     assert ax.get_xlabel() == "p, success probability of a problem"
     assert "1/100" in ax.texts[0].get_text()
     for wrong in (None, "other"):
-        with pytest.raises(bp.OptionError, match="system must be one of the fit, 'small', 'large'"):
+        with pytest.raises(
+            bp.errors.OptionError, match="system must be one of the fit, 'small', 'large'"
+        ):
             bp.plot_family(fit, wrong)
 
 
@@ -131,7 +133,7 @@ def test_a_comparison_shows_distances_from_the_best():
     ((x0, _), (x1, _)) = ax.collections[0].get_segments()[1]
     assert (x0, x1) == (-40, -20)
     assert bp.plot_compare(table, "x").lines[0].get_xdata().tolist() == [0, -1]
-    with pytest.raises(bp.OptionError, match="system must be one of the table, 'x', 'all'"):
+    with pytest.raises(bp.errors.OptionError, match="system must be one of the table, 'x', 'all'"):
         bp.plot_compare(table, "y")
 
 
@@ -153,7 +155,7 @@ def test_a_backtest_may_be_drawn_in_axes_of_ones_own(example):
     scores = bp.backtest(example, ["plug-in"], n=[10, 50], k=100, repeats=2, cores=1)
     _, mine = plt.subplots(2, 1, squeeze=False)
     assert bp.plot_backtest(scores, ax=mine) is mine
-    with pytest.raises(bp.OptionError, match=r"shape \(2, 1\); got \(1, 2\)"):
+    with pytest.raises(bp.errors.OptionError, match=r"shape \(2, 1\); got \(1, 2\)"):
         bp.plot_backtest(scores, ax=mine.T)
 
 

@@ -11,7 +11,7 @@ from scipy import special as sp, stats
 
 import bayespassk as bp
 from bayespassk.families import family_names
-from bayespassk.fitting import verb as fitting
+from bayespassk.fitting import nuts as nuts_module
 from bayespassk.judging import leave_one_out
 from bayespassk.posterior.fitted import opened
 from bayespassk.posterior.pooling import Hierarchy
@@ -24,7 +24,7 @@ FALSE_ALARM = 1e-5
 SIGMAS = stats.norm.isf(FALSE_ALARM / 2)
 FREE = ("log_a", "logit_mean")
 
-pytestmark = pytest.mark.filterwarnings("ignore::bayespassk.ForecastWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::bayespassk.errors.ForecastWarning")
 
 
 def drawn_counts(rng, systems, problems=40, attempts=20, **columns):
@@ -116,7 +116,7 @@ def four():
 
 @pytest.fixture(scope="module")
 def pooled(four):
-    with pytest.warns(bp.PriorDrivenWarning, match="1 of 4 systems had no success"):
+    with pytest.warns(bp.errors.PriorDrivenWarning, match="1 of 4 systems had no success"):
         return bp.fit(four, bp.Beta(), pooling="partial", random_seed=1, **QUIET)
 
 
@@ -145,7 +145,7 @@ def test_a_system_without_attempts_is_one_more_of_the_kind(pooled):
 def test_few_attempts_are_shrunk_towards_the_others_and_many_are_not(four, pooled):
     """Against the fit of each system by itself, in units of its standard deviation there."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bp.PriorDrivenWarning)
+        warnings.simplefilter("ignore", bp.errors.PriorDrivenWarning)
         alone = bp.fit(four, bp.Beta(), pooling="none", random_seed=1, **QUIET)
     others = of_system(pooled, "logit_mean", "a").mean()
     moved = {}
@@ -158,7 +158,7 @@ def test_few_attempts_are_shrunk_towards_the_others_and_many_are_not(four, poole
     assert moved["few"] > 1.5 * max(moved["a"], moved["b"])
 
 
-@pytest.mark.filterwarnings("ignore::bayespassk.ConvergenceWarning")  # few draws are enough
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.ConvergenceWarning")  # few draws are enough
 def test_the_spread_follows_the_systems():
     """Equal counts: less than the prior says. Systems far apart: more."""
     rng = np.random.default_rng(2)
@@ -182,7 +182,7 @@ def test_the_spread_follows_the_systems():
 
 def test_results_repeat_bit_by_bit(four, pooled):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bp.PriorDrivenWarning)
+        warnings.simplefilter("ignore", bp.errors.PriorDrivenWarning)
         again = bp.fit(four, bp.Beta(), pooling="partial", random_seed=1, **QUIET)
         other = bp.fit(four, bp.Beta(), pooling="partial", random_seed=2, **QUIET)
     for group in ("posterior", "prior", "sample_stats"):
@@ -190,7 +190,7 @@ def test_results_repeat_bit_by_bit(four, pooled):
     assert not np.array_equal(of_system(other, "log_a"), of_system(pooled, "log_a"))
 
 
-@pytest.mark.filterwarnings("ignore::bayespassk.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.ConvergenceWarning")
 def test_a_fit_does_not_depend_on_what_was_fitted_before(monkeypatch):
     """Where the chains start must not come from the counts that the model was compiled with."""
     few = {"pooling": "partial", "draws": 50, "tune": 50, "chains": 2, "random_seed": 1}
@@ -199,7 +199,7 @@ def test_a_fit_does_not_depend_on_what_was_fitted_before(monkeypatch):
     )
     found = []
     for order in ((hard, easy), (easy, hard)):
-        monkeypatch.setattr(fitting, "_CACHE", {})
+        monkeypatch.setattr(nuts_module, "_CACHE", {})
         fits = {counts.sha256(): bp.fit(counts, bp.Beta(), **few, **QUIET) for counts in order}
         found.append(fits[easy.sha256()]["posterior"].dataset)
     xr.testing.assert_identical(*found)
@@ -334,15 +334,15 @@ def test_what_a_new_system_cannot_be(fit, pooled):
         ({"k": 1, "benchmark": "nope"}, "benchmark must be one that systems are nested in, none"),
         ({"k": 1, "at": {"level": 3}}, "at needs a fit with covariates"),
     ):
-        with pytest.raises(bp.OptionError, match=message):
+        with pytest.raises(bp.errors.OptionError, match=message):
             bp.forecast_new_system(pooled, **options)
-    with pytest.raises(bp.OptionError, match="must have pooling='partial'"):
+    with pytest.raises(bp.errors.OptionError, match="must have pooling='partial'"):
         bp.forecast_new_system(fit, 1)
-    with pytest.raises(bp.FitFileError, match="not a fit"):
+    with pytest.raises(bp.errors.FitFileError, match="not a fit"):
         bp.forecast_new_system(xr.DataTree(), 1)
-    with pytest.raises(bp.OptionError, match="at needs target='population'"):
+    with pytest.raises(bp.errors.OptionError, match="at needs target='population'"):
         bp.forecast(pooled, 1, at={"level": 3})
-    with pytest.raises(bp.OptionError, match="at needs a fit with covariates"):
+    with pytest.raises(bp.errors.OptionError, match="at needs a fit with covariates"):
         bp.forecast(pooled, 1, "population", at={"level": 3})
 
 
@@ -376,7 +376,7 @@ def test_there_are_no_divergences_where_there_is_little_to_learn_from(name):
             warnings.simplefilter("always")
             fit = bp.fit(counts, bp.Beta(), pooling="partial", random_seed=seed, **QUIET)
         said = {type(w.message) for w in caught}
-        assert said == ({bp.PriorDrivenWarning} if driven else set())
+        assert said == ({bp.errors.PriorDrivenWarning} if driven else set())
         for what, whose in driven.items():
             assert any(f"had no {what}" in str(w.message) and list(w.message.systems) == whose for w in caught)  # fmt: skip
         found = bp.diagnostics(fit)
@@ -394,7 +394,7 @@ SLOW = {
 """Their joint model takes more than 20 seconds to compile. Its density is tested in any case."""
 
 
-@pytest.mark.filterwarnings("ignore::bayespassk.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.ConvergenceWarning")
 @pytest.mark.parametrize("name", sorted(set(family_names()) - {"beta"}))
 def test_every_family_can_be_pooled(example, full_size, name):
     if name in SLOW and not full_size:
@@ -466,7 +466,7 @@ def elpd_by_prior_draws(counts, options):
     return {"s": each[:3].sum(), "t": each[3:].sum(), "all": each.sum()}
 
 
-@pytest.mark.filterwarnings("ignore::bayespassk.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.ConvergenceWarning")
 @pytest.mark.parametrize(
     "options", [{"pooling": "partial"}, {"covariates": "level"}], ids=["pooling", "covariates"]
 )
@@ -626,7 +626,7 @@ def test_a_new_system_needs_all_covariates_and_a_known_benchmark(nested):
         ({"at": {"level": 3, "size": -1}}, "cannot be evaluated"),
         ({"at": {"level": 3, "size": 1e9}, "benchmark": "x"}, "nested in, 'maths', 'code'"),
     ):
-        with pytest.raises(bp.OptionError, match=message):
+        with pytest.raises(bp.errors.OptionError, match=message):
             bp.forecast_new_system(nested, 1, **options)
 
 
@@ -645,10 +645,12 @@ def test_new_problems_of_a_known_system_keep_its_covariates(nested_counts, neste
         np.testing.assert_allclose(got.values[..., i], want, rtol=1e-9)
     one = nested["posterior"].dataset["system"].values.tolist().index("maths/x")
     assert opened(nested).hierarchy.system_columns == ("log(size)",)
-    with pytest.raises(bp.OptionError, match=r"must leave covariates of systems \(log\(size\)\)"):
+    with pytest.raises(
+        bp.errors.OptionError, match=r"must leave covariates of systems \(log\(size\)\)"
+    ):
         bp.forecast(nested, 1, "population", at={"level": 5, "size": 1e9})
     assert opened(nested).parameters(one)["a"].shape == a.shape[:2]
-    with pytest.raises(bp.OptionError, match="'level' is missing"):
+    with pytest.raises(bp.errors.OptionError, match="'level' is missing"):
         bp.forecast(nested, 1, "population", at={"size": 1e9})
-    with pytest.raises(bp.OptionError, match="at needs target='population'"):
+    with pytest.raises(bp.errors.OptionError, match="at needs target='population'"):
         bp.forecast(nested, 1, at={"level": 5})

@@ -37,24 +37,26 @@ def test_a_failed_save_leaves_the_old_file_and_no_litter(fit, tmp_path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(xr.DataTree, "to_netcdf", fail)
-    with pytest.raises(bp.FitFileError, match="cannot be written: No space left"):
+    with pytest.raises(bp.errors.FitFileError, match="cannot be written: No space left"):
         bp.save(fit, path)
     assert [file.name for file in tmp_path.iterdir()] == ["fit.nc"]
     assert path.read_bytes() == b"precious"
 
 
 def test_what_cannot_be_saved_or_read_is_refused(fit, tmp_path):
-    with pytest.raises(bp.FitFileError, match="cannot be written"):
+    with pytest.raises(bp.errors.FitFileError, match="cannot be written"):
         bp.save(fit, tmp_path / "none" / "fit.nc")
-    with pytest.raises(bp.FitFileError, match="not a fit made by bayespassk"):
+    with pytest.raises(bp.errors.FitFileError, match="not a fit made by bayespassk"):
         bp.save(xr.DataTree(), tmp_path / "fit.nc")
-    with pytest.raises(bp.FitFileError, match="there is no such file"):
+    with pytest.raises(bp.errors.FitFileError, match="there is no such file"):
         bp.load(tmp_path / "none.nc")
     (tmp_path / "text.nc").write_text("problem,attempts,successes\n")
-    with pytest.raises(bp.FitFileError, match="not a netCDF file"):
+    with pytest.raises(bp.errors.FitFileError, match="not a netCDF file"):
         bp.load(tmp_path / "text.nc")
     xr.Dataset({"x": 1}).to_netcdf(tmp_path / "other.nc", engine="netcdf4")
-    with pytest.raises(bp.FitFileError, match=r"other\.nc: this is not a fit made by bayespassk"):
+    with pytest.raises(
+        bp.errors.FitFileError, match=r"other\.nc: this is not a fit made by bayespassk"
+    ):
         bp.load(tmp_path / "other.nc")
 
 
@@ -85,7 +87,7 @@ def test_a_file_that_was_cut_short_is_refused(fit_path, tmp_path, share):
     whole = fit_path.read_bytes()
     path = tmp_path / "cut.nc"
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(bp.FitFileError, match="not a netCDF file that can be read"):
+    with pytest.raises(bp.errors.FitFileError, match="not a netCDF file that can be read"):
         bp.load(path)
 
 

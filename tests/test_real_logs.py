@@ -12,7 +12,7 @@ import bayespassk as bp
 
 def quiet_fit(counts, **options):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bp.PriorDrivenWarning)
+        warnings.simplefilter("ignore", bp.errors.PriorDrivenWarning)
         return bp.fit(counts, bp.Beta(), pooling="none", random_seed=1, progress=False, **options)
 
 
@@ -35,7 +35,7 @@ def test_systems_without_success_have_wide_honest_bands(checkpoints, real_logs):
     successes = np.bincount(counts.system_index, weights=counts.successes)
     bare = [s for s, total in zip(counts.systems, successes, strict=True) if total == 0]
     assert len(bare) == 17
-    with pytest.warns(bp.ForecastWarning) as caught:
+    with pytest.warns(bp.errors.ForecastWarning) as caught:
         draws = bp.forecast(checkpoints, [1000, 10**9])
     warned = set(caught[0].message.systems)
     assert warned >= set(bare)

@@ -129,11 +129,11 @@ def test_of_a_fit_with_a_verifier_both_curves_are_shown(counts, tmp_path):
     found = bp.report(fit, path, k=[1, 1000])
     assert list(found["forecast"]) == ["benchmark", "population"]
     of = {(r["system"], r["what"], r["k"]): r for r in found["forecast"]["benchmark"]}
-    want = bp.summarize(bp.true_pass_at_k(fit, [1, 1000]))
+    want = bp.summarize(bp.verifier.true_pass_at_k(fit, [1, 1000]))
     assert of["small", "true pass@k", 1000]["median"] == pytest.approx(want["median"][1])
     assert of["small", "apparent pass@k", 1000]["median"] > want["median"][1]
     assert "true pass@k" in path.read_text()
-    with pytest.raises(bp.OptionError, match="'benchmark' or 'population' where a verifier"):
+    with pytest.raises(bp.errors.OptionError, match="'benchmark' or 'population' where a verifier"):
         bp.report(fit, path, target="realised")
 
 
@@ -190,7 +190,7 @@ def test_a_family_that_is_wrong_about_the_data_is_a_warning(tmp_path):
 
 def test_a_system_without_success_rests_on_the_prior(tmp_path):
     counts = bp.Counts(problem=np.arange(30), attempts=np.full(30, 20), successes=np.zeros(30))
-    with pytest.warns(bp.PriorDrivenWarning):
+    with pytest.warns(bp.errors.PriorDrivenWarning):
         fit = bp.fit(counts, bp.Beta(), pooling="none", random_seed=1, progress=False)
     found = bp.report(fit, tmp_path / "report.html", k=[1, 10**6], target="benchmark")
     said = " ".join(r["text"] for r in found["verdict"]["reasons"] if r["level"] != "sound")
@@ -388,30 +388,32 @@ def test_shares_have_the_digits_that_tell_them_from_0_and_1(value, text):
 
 
 def test_options_are_refused_before_anything_is_computed(fit, counts, tmp_path):
-    with pytest.raises(bp.OptionError, match=r"ends with one of \.html, .*; got .*report\.pdf"):
+    with pytest.raises(
+        bp.errors.OptionError, match=r"ends with one of \.html, .*; got .*report\.pdf"
+    ):
         bp.report(fit, tmp_path / "report.pdf")
     path = tmp_path / "report.html"
-    with pytest.raises(bp.OptionError, match="target must be 'benchmark'"):
+    with pytest.raises(bp.errors.OptionError, match="target must be 'benchmark'"):
         bp.report(fit, path, target="all")
-    with pytest.raises(bp.OptionError, match="one or several different targets"):
+    with pytest.raises(bp.errors.OptionError, match="one or several different targets"):
         bp.report(fit, path, target=["benchmark", "benchmark"])
-    with pytest.raises(bp.OptionError, match="k must be a whole number"):
+    with pytest.raises(bp.errors.OptionError, match="k must be a whole number"):
         bp.report(fit, path, k=0)
-    with pytest.raises(bp.OptionError, match="prob must lie between"):
+    with pytest.raises(bp.errors.OptionError, match="prob must lie between"):
         bp.report(fit, path, prob=95)
-    with pytest.raises(bp.OptionError, match="at least one family"):
+    with pytest.raises(bp.errors.OptionError, match="at least one family"):
         bp.report([], path)
     other = bp.fit(bp.thin(counts, 10, random_seed=1), bp.Beta(), pooling="none", random_seed=1)
-    with pytest.raises(bp.OptionError, match="fits must be of the same counts"):
+    with pytest.raises(bp.errors.OptionError, match="fits must be of the same counts"):
         bp.report({"a": fit, "b": other}, path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_report_that_cannot_be_written_leaves_what_was_there(fit, tmp_path):
-    with pytest.raises(bp.InputError, match="cannot be written"):
+    with pytest.raises(bp.errors.InputError, match="cannot be written"):
         bp.report(fit, tmp_path / "nowhere" / "report.html", k=1, target="benchmark")
     (tmp_path / "report_files").write_text("a file")
-    with pytest.raises(bp.InputError, match="report_files: cannot be made"):
+    with pytest.raises(bp.errors.InputError, match="report_files: cannot be made"):
         bp.report(fit, tmp_path / "report.md", k=1, target="benchmark")
     assert [file.name for file in tmp_path.iterdir()] == ["report_files"]
 
@@ -453,11 +455,11 @@ def test_saved_fits_are_compared(fits, fit_path, tmp_path):
 
 
 def test_the_command_refuses_what_means_nothing(fit_path, tmp_path):
-    with pytest.raises(bp.OptionError, match=r"ends with one of"):
+    with pytest.raises(bp.errors.OptionError, match=r"ends with one of"):
         invoke(fit_path, "-o", tmp_path / "report.pdf")
-    with pytest.raises(bp.OptionError, match="--family has no meaning for a saved fit"):
+    with pytest.raises(bp.errors.OptionError, match="--family has no meaning for a saved fit"):
         invoke(fit_path, "-o", tmp_path / "report.html", "--family", "beta")
-    with pytest.raises(bp.OptionError, match="given twice"):
+    with pytest.raises(bp.errors.OptionError, match="given twice"):
         invoke(fit_path, fit_path, "-o", tmp_path / "report.html")
-    with pytest.raises(bp.OptionError, match="the folder must exist"):
+    with pytest.raises(bp.errors.OptionError, match="the folder must exist"):
         invoke(fit_path, "-o", tmp_path / "nowhere" / "report.html")

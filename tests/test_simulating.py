@@ -39,11 +39,11 @@ def test_seeds_repeat(example):
 
 @pytest.mark.parametrize("attempts", [0, -5, 101])
 def test_thinning_needs_attempts_that_were_made(counts, attempts):
-    with pytest.raises(bp.OptionError, match="as few as 100; got"):
+    with pytest.raises(bp.errors.OptionError, match="as few as 100; got"):
         bp.thin(counts, attempts)
 
 
 def test_thinning_has_a_limit():
     counts = bp.Counts(problem=["a"], attempts=[10**9], successes=[5])
-    with pytest.raises(bp.OptionError, match="1e9"):
+    with pytest.raises(bp.errors.OptionError, match="1e9"):
         bp.thin(counts, 10)

@@ -47,7 +47,7 @@ def test_small_probabilities_are_not_shown_as_zero(forecast):
 
 
 def test_the_caption_warns_if_the_fit_did_not_converge(counts):
-    with pytest.warns(bp.ConvergenceWarning):
+    with pytest.warns(bp.errors.ConvergenceWarning):
         fit = bp.fit(
             counts,
             bp.Beta(),
@@ -66,7 +66,7 @@ def test_the_caption_warns_if_the_fit_did_not_converge(counts):
 
 def test_even_a_hopeless_fit_makes_valid_json(counts):
     """Chains that never moved have an R-hat of infinity, for which JSON has no number."""
-    with pytest.warns(bp.ConvergenceWarning, match="R-hat"):
+    with pytest.warns(bp.errors.ConvergenceWarning, match="R-hat"):
         fit = bp.fit(
             counts, bp.Beta(), pooling="none", draws=4, tune=1, random_seed=1, progress=False
         )
@@ -90,7 +90,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(type(path), "write_bytes", fail)
-    with pytest.raises(bp.InputError, match=r"out\.csv: cannot be written: No space left"):
+    with pytest.raises(bp.errors.InputError, match=r"out\.csv: cannot be written: No space left"):
         write(path, "new text")
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["out.csv"]

@@ -22,7 +22,11 @@ LEARNED = bp.Verified(
     true_positive_rate=bp.Prior.beta(45, 5),
     false_positive_rate=bp.Prior.beta(3, 97),
 )
-CURVES = bp.apparent_pass_at_k, bp.true_pass_at_k, bp.first_pass_correct_at_k
+CURVES = (
+    bp.verifier.apparent_pass_at_k,
+    bp.verifier.true_pass_at_k,
+    bp.verifier.first_pass_correct_at_k,
+)
 TARGETS = "benchmark", "population"
 
 
@@ -76,9 +80,12 @@ def ranks_of_the_truth(family, number, seed):
             counts, family, pooling="none", draws=300, chains=2, random_seed=i, progress=False, **size
         )  # fmt: skip
         truths = 1 - (1 - p) ** 50, p * t / q * (1 - (1 - q) ** 5), p * t / q
-        bands = bp.true_pass_at_k(fit, 50), bp.first_pass_correct_at_k(fit, 5), bp.first_pass_ceiling(fit)  # fmt: skip
+        bands = bp.verifier.true_pass_at_k(fit, 50), bp.verifier.first_pass_correct_at_k(fit, 5), bp.verifier.first_pass_ceiling(fit)  # fmt: skip
         found.append([(b < t.mean()).mean() for b, t in zip(bands, truths, strict=True)])
-        new = bp.true_pass_at_k(fit, 50, "population"), bp.first_pass_ceiling(fit, "population")
+        new = (
+            bp.verifier.true_pass_at_k(fit, 50, "population"),
+            bp.verifier.first_pass_ceiling(fit, "population"),
+        )
         of_kind = family.log_truth(own, 50.0), family.log_truth(own, np.inf, first_pass=True)
         found[-1] += [(b < np.exp(t)).mean() for b, t in zip(new, of_kind, strict=True)]
     return np.array(found).T
@@ -95,7 +102,7 @@ def test_bands_cover_the_truth_as_often_as_they_say(family, few, many, full_size
     """
     number = many if full_size else few
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", bp.ConvergenceWarning)  # ESS of few draws
+        warnings.simplefilter("ignore", bp.errors.ConvergenceWarning)  # ESS of few draws
         ranks = ranks_of_the_truth(family, number, 3)
     for rank in ranks:
         assert stats.kstest(rank, "uniform").pvalue > FALSE_ALARM
@@ -114,7 +121,7 @@ def test_without_correction_the_band_misses_the_truth():
         corrected = bp.fit(counts, KNOWN, pooling="none", draws=1000, random_seed=i, progress=False)
         for name, draws in (
             ("plain", bp.forecast(plain, 100)),
-            ("verified", bp.true_pass_at_k(corrected, 100)),
+            ("verified", bp.verifier.true_pass_at_k(corrected, 100)),
         ):
             lower, upper = np.quantile(draws, [0.005, 0.995])
             inside[name] += lower < (1 - (1 - p) ** 100).mean() < upper
@@ -124,7 +131,7 @@ def test_without_correction_the_band_misses_the_truth():
 
 def test_what_is_apparent_is_what_the_general_forecast_says(known):
     for target in TARGETS:
-        apparent = bp.apparent_pass_at_k(known, [1, 100], target)
+        apparent = bp.verifier.apparent_pass_at_k(known, [1, 100], target)
         assert apparent.name == "apparent_pass_at_k"
         np.testing.assert_array_equal(apparent, bp.forecast(known, [1, 100], target))
 
@@ -140,7 +147,7 @@ def test_dims_attributes_and_tables_are_those_of_a_forecast(known):
             assert draws.attrs["target"] == target
             assert set(draws.attrs) == set(bp.forecast(known, 1).attrs)
             assert len(bp.summarize(draws)) == 4
-    ceiling = bp.first_pass_ceiling(known)
+    ceiling = bp.verifier.first_pass_ceiling(known)
     assert ceiling.name == "first_pass_ceiling"
     assert bp.summarize(ceiling)["k"].tolist() == [np.inf, np.inf]
 
@@ -150,11 +157,11 @@ def test_the_curves_are_in_order_at_every_draw(known, learned, target):
     for fit in (known, learned):
         ks = [1, 3, 10, 30, 300]
         apparent, true, first = (curve(fit, ks, target).values for curve in CURVES)
-        ceiling = bp.first_pass_ceiling(fit, target).values
+        ceiling = bp.verifier.first_pass_ceiling(fit, target).values
         for curve in (apparent, true, first):
             assert (np.diff(curve) >= -1e-9).all()
         assert (first <= np.minimum(np.minimum(apparent, true), ceiling) + 1e-9).all()
-        many = bp.apparent_pass_at_k(fit, 10**6, target).values
+        many = bp.verifier.apparent_pass_at_k(fit, 10**6, target).values
         assert many.min() > 0.999
 
 
@@ -165,7 +172,7 @@ def test_a_verifier_without_error_shows_the_truth(verdicts):
         apparent, true, first = (curve(fit, [1, 100], target) for curve in CURVES)
         np.testing.assert_allclose(true, apparent, atol=1e-8)
         np.testing.assert_allclose(first, apparent, atol=1e-8)
-        np.testing.assert_allclose(bp.first_pass_ceiling(fit, target), 1.0, atol=1e-8)
+        np.testing.assert_allclose(bp.verifier.first_pass_ceiling(fit, target), 1.0, atol=1e-8)
 
 
 @pytest.mark.parametrize("copies", [3, 64], ids=["many problems a cell", "few"])
@@ -177,7 +184,7 @@ def test_benchmark_has_the_mean_of_the_problems_own_truth(known, verdicts, copie
     posterior = known["posterior"].dataset.sel(system="poor")
     own = {name: posterior[name].values.ravel()[::2] for name in ("a", "b")}
     seen_so = KNOWN.log_moment(own, c, f)
-    for curve, k, first_pass in ((bp.true_pass_at_k, 20, False), (bp.first_pass_correct_at_k, 20, True)):  # fmt: skip
+    for curve, k, first_pass in ((bp.verifier.true_pass_at_k, 20, False), (bp.verifier.first_pass_correct_at_k, 20, True)):  # fmt: skip
         draws = curve(known, k, random_seed=4).sel(system="poor", k=k).values.ravel()[::2]
         want = np.exp(KNOWN.log_truth(own, k, c, f, first_pass=first_pass) - seen_so).mean(1)
         error = (draws - want).std() / np.sqrt(len(draws))
@@ -187,7 +194,7 @@ def test_benchmark_has_the_mean_of_the_problems_own_truth(known, verdicts, copie
 @pytest.mark.parametrize("target", TARGETS)
 def test_utility_is_right_answers_less_wrong_ones(known, learned, target):
     for fit in (known, learned):
-        utility = bp.resampling_utility(fit, 2.5, [1, 10, 100], target)
+        utility = bp.verifier.resampling_utility(fit, 2.5, [1, 10, 100], target)
         assert utility["k"].values.tolist() == [0, 1, 10, 100]
         assert (utility.sel(k=0) == 0).all()
         apparent, _, first = (curve(fit, [1, 10, 100], target) for curve in CURVES)
@@ -198,8 +205,8 @@ def test_utility_is_right_answers_less_wrong_ones(known, learned, target):
 def test_the_best_number_of_attempts_falls_with_the_cost_of_a_wrong_answer(known):
     best = []
     for cost in (0, 1, 4, 1000):
-        utility = bp.resampling_utility(known, cost)
-        table = bp.best_resampling(utility)
+        utility = bp.verifier.resampling_utility(known, cost)
+        table = bp.verifier.best_resampling(utility)
         assert table["cost"].tolist() == [cost] * 2
         assert (table["lower"] <= table["best_k"]).all()
         assert (table["best_k"] <= table["upper"]).all()
@@ -220,8 +227,8 @@ def test_the_best_number_is_that_of_attempts_judged_one_by_one(known):
     ks = np.arange(1, 41)
     gain = (p * 0.9 - 4 * (1 - p) * 0.03) / q
     want = np.array([(gain * (1 - (1 - q) ** k)).mean() for k in ks])
-    utility = bp.resampling_utility(known, 4, ks, "population").sel(system="good")
-    table = bp.best_resampling(utility.expand_dims("system"))
+    utility = bp.verifier.resampling_utility(known, 4, ks, "population").sel(system="good")
+    table = bp.verifier.best_resampling(utility.expand_dims("system"))
     assert table["lower"][0] <= ks[want.argmax()] <= table["upper"][0]
     lower, upper = np.quantile(utility.sel(k=ks), [0.0005, 0.9995], axis=(0, 1))
     assert ((lower < want) & (want < upper)).all()
@@ -257,7 +264,10 @@ def test_checks_and_leave_one_out_are_of_verdicts(known, verdicts):
 def test_systems_may_share_what_is_known_of_rates(verdicts):
     fit = bp.fit(verdicts, LEARNED, pooling="partial", draws=1000, random_seed=1, progress=False)
     assert {"centre_logit_false_positive_rate", "false_positive_rate"} <= set(fit["posterior"].data_vars)  # fmt: skip
-    first, ceiling = bp.first_pass_correct_at_k(fit, 10), bp.first_pass_ceiling(fit)
+    first, ceiling = (
+        bp.verifier.first_pass_correct_at_k(fit, 10),
+        bp.verifier.first_pass_ceiling(fit),
+    )
     assert (first.values <= ceiling.values + 1e-9).all()
 
 
@@ -266,27 +276,29 @@ def test_beyond_false_positives_the_prior_is_said_to_rule():
     rng = np.random.default_rng(7)
     counts = attempted(np.zeros(50), 0.9, 0.03, 200, rng)
     fit = bp.fit(counts, KNOWN, pooling="none", random_seed=1, progress=False)
-    with pytest.warns(bp.ForecastWarning, match="at k = 1,000 the prior weighs more"):
-        bp.true_pass_at_k(fit, 1000)
+    with pytest.warns(bp.errors.ForecastWarning, match="at k = 1,000 the prior weighs more"):
+        bp.verifier.true_pass_at_k(fit, 1000)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        bp.true_pass_at_k(fit, 10)
+        bp.verifier.true_pass_at_k(fit, 10)
 
 
 def test_questions_that_mean_nothing_are_refused(known, fit):
     for curve in CURVES:
         with pytest.raises(
-            bp.OptionError, match=r"needs a fit with bp\.Verified.*this one of beta"
+            bp.errors.OptionError, match=r"needs a fit with bp\.Verified.*this one of beta"
         ):
             curve(fit, 10)
-        with pytest.raises(bp.OptionError, match=r"'benchmark' or 'population'.*got 'realised'"):
+        with pytest.raises(
+            bp.errors.OptionError, match=r"'benchmark' or 'population'.*got 'realised'"
+        ):
             curve(known, 10, "realised")
-        with pytest.raises(bp.OptionError, match="k must be a whole number"):
+        with pytest.raises(bp.errors.OptionError, match="k must be a whole number"):
             curve(known, 0)
-    with pytest.raises(bp.OptionError, match=r"needs a fit with bp.Verified"):
-        bp.first_pass_ceiling(fit)
+    with pytest.raises(bp.errors.OptionError, match=r"needs a fit with bp.Verified"):
+        bp.verifier.first_pass_ceiling(fit)
     for cost in (-1, np.inf, "high", None, True):
-        with pytest.raises(bp.OptionError, match="cost must be a finite number"):
-            bp.resampling_utility(known, cost)
-    with pytest.raises(bp.OptionError):
-        bp.best_resampling(bp.resampling_utility(known, 1, [1, 2]), prob=2)
+        with pytest.raises(bp.errors.OptionError, match="cost must be a finite number"):
+            bp.verifier.resampling_utility(known, cost)
+    with pytest.raises(bp.errors.OptionError):
+        bp.verifier.best_resampling(bp.verifier.resampling_utility(known, 1, [1, 2]), prob=2)

@@ -2,17 +2,14 @@
 
 import multiprocessing
 import os
-import re
 import subprocess
 import sys
-import time
 from collections import deque
 from contextlib import closing
 
 import pytest
 
 import bayespassk as bp
-from bayespassk import process
 from bayespassk.running import workers
 from made_tasks import Bomb, tell
 
@@ -80,31 +77,7 @@ except errors.OptionError as error:
 
 def test_cores():
     assert workers.check_cores(None) == len(os.sched_getaffinity(0))
-    with pytest.raises(bp.OptionError, match=r"cores must be a whole number from 1; got 0\.5"):
+    with pytest.raises(
+        bp.errors.OptionError, match=r"cores must be a whole number from 1; got 0\.5"
+    ):
         workers.check_cores(0.5)
-
-
-@pytest.mark.parametrize(
-    ("speed", "said"),
-    [(None, ""), (12.34, "12.3/s"), (0.5, "30.0/min"), (0.001, "3.6/h")],
-)
-def test_rates_are_said_in_units_that_suit_them(speed, said):
-    assert process._rate(speed) == said
-
-
-def test_progress_has_rate_and_remaining_time_in_a_terminal_only(capsys, monkeypatch):
-    def show():
-        with process.progress(True, "Fits [bold]", 8) as advance:
-            for i in range(5):
-                time.sleep(0.01)
-                advance("Fits [bold]", i, 8)
-
-    show()
-    assert capsys.readouterr().err == ""
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "100")
-    show()
-    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
-    assert "Fits [bold]" in shown
-    assert "4/8" in shown
-    assert re.search(r"\d/s .*left \d:\d\d:\d\d", shown)

@@ -62,7 +62,11 @@ def ranks_of_one(rng):
 
     found = {}
     with warnings.catch_warnings():
-        for expected in (bp.PriorDrivenWarning, bp.ConvergenceWarning, bp.ForecastWarning):
+        for expected in (
+            bp.errors.PriorDrivenWarning,
+            bp.errors.ConvergenceWarning,
+            bp.errors.ForecastWarning,
+        ):
             warnings.simplefilter("ignore", expected)
         seed = int(rng.integers(2**31))
         fit = bp.fit(

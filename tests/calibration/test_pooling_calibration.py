@@ -51,7 +51,11 @@ def ranks_once(rng, prior=None, **options):
     """Return the rank of each truth among draws, and whether the fit had a divergence."""
     truth, counts = simulated(rng, bp.Beta() if prior is None else prior)
     with warnings.catch_warnings():
-        for expected in (bp.ConvergenceWarning, bp.PriorDrivenWarning, bp.ForecastWarning):
+        for expected in (
+            bp.errors.ConvergenceWarning,
+            bp.errors.PriorDrivenWarning,
+            bp.errors.ForecastWarning,
+        ):
             warnings.simplefilter("ignore", expected)
         seed = int(rng.integers(2**31))
         fit = bp.fit(

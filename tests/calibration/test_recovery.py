@@ -67,7 +67,7 @@ def test_ranks_repeat_and_options_are_checked():
     one, two = (bp.calibrate(bp.Beta(), random_seed=3, **options) for _ in range(2))
     assert one.equals(two)
     assert list(one["quantity"].values[-2:]) == ["realised pass@100", "realised pass@10,000"]
-    with pytest.raises(bp.OptionError, match="at least one simulation"):
+    with pytest.raises(bp.errors.OptionError, match="at least one simulation"):
         bp.calibrate(simulations=0)
-    with pytest.raises(bp.OptionError, match="at least one simulation"):
+    with pytest.raises(bp.errors.OptionError, match="at least one simulation"):
         bp.calibrate(attempts=0)

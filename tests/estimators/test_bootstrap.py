@@ -89,16 +89,18 @@ def test_where_nothing_was_solved_the_interval_has_no_length():
 
 
 def test_what_the_estimator_refuses_is_refused_before_resampling(counts):
-    with pytest.raises(bp.OptionError, match="Chen's estimator needs 1 <= k"):
+    with pytest.raises(bp.errors.OptionError, match="Chen's estimator needs 1 <= k"):
         estimators.bootstrap(estimators.chen, counts, 61)
 
 
 def test_what_is_not_an_estimate_of_pass_at_k_is_refused(counts):
-    with pytest.raises(bp.OptionError, match=r"dims \(system, k\), of shape \(2, 1\); got shape"):
+    with pytest.raises(
+        bp.errors.OptionError, match=r"dims \(system, k\), of shape \(2, 1\); got shape"
+    ):
         estimators.bootstrap(estimators.saber_anchored_interval, counts, 10)
 
 
 @pytest.mark.parametrize(("option", "message"), [({"replicates": 1}, "replicates must"), ({"replicates": 2.5}, "replicates must"), ({"prob": 1.0}, "prob must"), ({"k": 0}, "k must")])  # fmt: skip
 def test_options_that_mean_nothing_are_refused(counts, option, message):
-    with pytest.raises(bp.OptionError, match=message):
+    with pytest.raises(bp.errors.OptionError, match=message):
         estimators.bootstrap(estimators.plug_in, counts, **({"k": 10} | option))

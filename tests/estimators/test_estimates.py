@@ -179,7 +179,9 @@ def test_the_budget_is_where_the_anchored_estimate_reaches_the_target(two):
     "successes", [[0, 0, 0, 0], [20, 20, 20, 20], [0, 20, 0, 20], [10, 10, 10, 10]]
 )
 def test_the_interval_is_refused_where_the_likelihood_has_no_maximum(successes):
-    with pytest.raises(bp.CountsError, match="likelihood has a maximum; that of system 'system'"):
+    with pytest.raises(
+        bp.errors.CountsError, match="likelihood has a maximum; that of system 'system'"
+    ):
         estimators.saber_anchored_interval(counts_of([20] * 4, successes), 100)
 
 
@@ -187,9 +189,9 @@ def test_the_interval_is_refused_where_the_likelihood_has_no_maximum(successes):
 @pytest.mark.parametrize("stopping", ["first-success", "batches:10", "adaptive"])
 def test_estimators_that_need_fixed_attempts_refuse_others(estimator, stopping):
     stopped = counts_of([10, 20, 20], [1, 1, 0], stopping=stopping)
-    with pytest.raises(bp.OptionError, match=f"fixed in advance; .* stopping='{stopping}'"):
+    with pytest.raises(bp.errors.OptionError, match=f"fixed in advance; .* stopping='{stopping}'"):
         estimator(stopped, 5)
-    with pytest.raises(bp.OptionError, match="fixed in advance"):
+    with pytest.raises(bp.errors.OptionError, match="fixed in advance"):
         estimators.saber_budget(stopped, 0.9)
 
 
@@ -202,14 +204,16 @@ def test_likelihoods_do_not_depend_on_the_rule(estimator):
 
 def test_problems_with_too_few_attempts_are_named():
     counts = counts_of([20, 1, 0, 20], [3, 1, 0, 0])
-    with pytest.raises(bp.CountsError, match=r"2 attempts at every problem: 2 of 4 rows have fewer, the first is row 2: system='system', problem='1', attempts=1") as caught:  # fmt: skip
+    with pytest.raises(bp.errors.CountsError, match=r"2 attempts at every problem: 2 of 4 rows have fewer, the first is row 2: system='system', problem='1', attempts=1") as caught:  # fmt: skip
         estimators.log_log(counts, 10)
     assert (caught.value.rows, caught.value.first) == (2, 2)
     for estimator in (estimators.brown, estimators.discretised_beta):
-        with pytest.raises(bp.CountsError, match="at least 2 attempts"):
+        with pytest.raises(bp.errors.CountsError, match="at least 2 attempts"):
             estimator(counts, 10)
     for estimator in (estimators.plug_in, estimators.saber_anchored):
-        with pytest.raises(bp.CountsError, match="1 of 4 rows has fewer, the first is row 3"):
+        with pytest.raises(
+            bp.errors.CountsError, match="1 of 4 rows has fewer, the first is row 3"
+        ):
             estimator(counts, 10)
     for estimator in ANY_RULE:
         assert np.isfinite(estimator(counts, 10)).all()
@@ -218,17 +222,17 @@ def test_problems_with_too_few_attempts_are_named():
 @everyone
 @pytest.mark.parametrize("k", [0, 1.5, -3, [1, 1], [], 10**13])
 def test_a_k_that_means_nothing_is_refused(estimator, two, k):
-    with pytest.raises(bp.OptionError, match="k must"):
+    with pytest.raises(bp.errors.OptionError, match="k must"):
         estimator(two, k)
 
 
 @pytest.mark.parametrize("at", [[5], [1, 89], [0, 3]])
 def test_points_to_fit_at_must_make_sense(two, at):
-    with pytest.raises(bp.OptionError, match="must"):
+    with pytest.raises(bp.errors.OptionError, match="must"):
         estimators.log_log(two, 5, at=at)
 
 
 @pytest.mark.parametrize("target", [0, 1, 1.5, -0.1, [0.5, float("nan")], []])
 def test_a_target_that_means_nothing_is_refused(two, target):
-    with pytest.raises(bp.OptionError, match="target must lie between 0 and 1"):
+    with pytest.raises(bp.errors.OptionError, match="target must lie between 0 and 1"):
         estimators.saber_budget(two, target)

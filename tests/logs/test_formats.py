@@ -108,7 +108,7 @@ def test_attempts_without_an_outcome_are_not_guessed(tmp_path, name, content):
     path, options = write(tmp_path, "log", content), made.OPTIONS.get(name, {})
     problem = "β ✓" if name == "lm-eval" else "a"
     with pytest.raises(
-        bp.CountsError,
+        bp.errors.CountsError,
         match=r"every attempt must have an outcome: 1 of \d+ attempts has none .1 ended.*0 were planned.*the first is .*errors='fail'.*errors='drop'",
     ) as caught:
         bp.read(path, **options)
@@ -129,7 +129,8 @@ def test_planned_attempts_that_are_not_there_are_missing(tmp_path):
     gone = sum(1 for one in made.inspect_samples()) - len(cut["samples"])
     path = write(tmp_path, "log.json", made.written("inspect", cut))
     with pytest.raises(
-        bp.CountsError, match=rf"{gone} of 12 attempts have none \(0 ended .* {gone} were planned"
+        bp.errors.CountsError,
+        match=rf"{gone} of 12 attempts have none \(0 ended .* {gone} were planned",
     ):
         bp.read(path)
     assert bp.read(path, errors="drop").provenance.missing == gone
@@ -137,7 +138,8 @@ def test_planned_attempts_that_are_not_there_are_missing(tmp_path):
     best = [one for one in made.best_of_n() if (one["i"], one["n"]) != (2, 1)]
     path = write(tmp_path, "log.jsonl", made.jsonl(best))
     with pytest.raises(
-        bp.CountsError, match=r"1 of 10 attempts has none .*problem '2', whose last attempt is 3"
+        bp.errors.CountsError,
+        match=r"1 of 10 attempts has none .*problem '2', whose last attempt is 3",
     ):
         bp.read(path)
 
@@ -178,7 +180,7 @@ def graded():
 def test_scores_that_are_not_0_or_1_need_a_threshold(tmp_path, content):
     path = write(tmp_path, "log", content)
     with pytest.raises(
-        bp.CountsError,
+        bp.errors.CountsError,
         match=r"scores must be 0 or 1.*\d+ of \d+ attempts break this, the first is .*0\.25.*threshold=0\.5",
     ):
         bp.read(path)
@@ -202,13 +204,13 @@ def test_words_of_inspect_are_what_its_metrics_take_them_for(tmp_path):
     assert of(scored("C", "N", "I")) == {"a": (3, 1)}
     assert of(scored(True, 0, 1.0)) == {"a": (3, 2)}
     assert of(scored("yes", "No", "1")) == {"a": (3, 2)}
-    with pytest.raises(bp.CountsError, match=r"scores must be 0 or 1.*epoch 2: 'P'"):
+    with pytest.raises(bp.errors.CountsError, match=r"scores must be 0 or 1.*epoch 2: 'P'"):
         scored("C", "P")
     assert of(scored("C", "P", threshold=0.5)) == {"a": (2, 2)}
     assert of(scored("C", "P", values={"P": 0})) == {"a": (2, 1)}
     for value in ("c", "correct", [1, 0], ""):
         with pytest.raises(
-            bp.CountsError, match=r"scores must be numbers, or values must be given.*values="
+            bp.errors.CountsError, match=r"scores must be numbers, or values must be given.*values="
         ):
             scored("C", value)
     assert of(scored("C", "correct", values={"correct": 1})) == {"a": (2, 2)}
@@ -228,14 +230,14 @@ def test_words_of_inspect_are_what_its_metrics_take_them_for(tmp_path):
 )  # fmt: skip
 def test_options_are_checked(tmp_path, options, message):
     path = write(tmp_path, "log", made.logs()["inspect.eval"])
-    with pytest.raises(bp.OptionError, match=message):
+    with pytest.raises(bp.errors.OptionError, match=message):
         bp.read(path, **options)
 
 
 @pytest.mark.parametrize("name", made.logs())
 def test_every_format_says_which_options_it_knows(tmp_path, name):
     path = write(tmp_path, name, made.logs()[name])
-    with pytest.raises(bp.OptionError, match="has no option 'colour'; it knows "):
+    with pytest.raises(bp.errors.OptionError, match="has no option 'colour'; it knows "):
         bp.read(path, colour="red")
 
 
@@ -248,12 +250,12 @@ def test_several_scorers_are_named(tmp_path):
         one["scores"]["judge"] = {"value": {"tone": 1, "fact": 0}}
     path = write(tmp_path, "log.eval", made.zipped(entries))
     with pytest.raises(
-        bp.CountsError,
+        bp.errors.CountsError,
         match=r"choose scorer= one of 'match', 'judge\.tone', 'judge\.fact' \(--scorer match\)",
     ):
         bp.read(path)
     assert of(bp.read(path, scorer="judge.tone")) == dict.fromkeys(made.COUNTS, (4, 4))
-    with pytest.raises(bp.CountsError, match=r"no scorer 'judge'; it has 'match'"):
+    with pytest.raises(bp.errors.CountsError, match=r"no scorer 'judge'; it has 'match'"):
         bp.read(path, scorer="judge", errors="drop")
 
 
@@ -263,11 +265,13 @@ def test_several_metrics_are_named(tmp_path):
         for one in made.lm_eval()
     ]
     path = write(tmp_path, "log.jsonl", made.jsonl(records))
-    with pytest.raises(bp.CountsError, match="choose metric= one of 'acc', 'acc_norm'"):
+    with pytest.raises(bp.errors.CountsError, match="choose metric= one of 'acc', 'acc_norm'"):
         bp.read(path)
     assert bp.read(path, metric="acc").successes.sum() == 3
     assert bp.read(path, metric="acc_norm").successes.sum() == 0
-    with pytest.raises(bp.CountsError, match="no metric 'doc': line 1 has 'acc', 'acc_norm'"):
+    with pytest.raises(
+        bp.errors.CountsError, match="no metric 'doc': line 1 has 'acc', 'acc_norm'"
+    ):
         bp.read(path, metric="doc")
 
 
@@ -282,9 +286,9 @@ def test_multiple_choice_has_several_requests_and_one_attempt(tmp_path):
     records = [one | {"resps": [[[-1.5, False]], [[-0.5, True]]]} for one in made.lm_eval()]
     path = write(tmp_path, "log", made.jsonl(records))
     assert bp.read(path).attempts.tolist() == [1, 1, 1]
-    with pytest.raises(bp.CountsError, match=r"a scorer needs one request .* line 1 has 2"):
+    with pytest.raises(bp.errors.CountsError, match=r"a scorer needs one request .* line 1 has 2"):
         bp.read(path, scorer=lambda *_: 1)
-    with pytest.raises(bp.OptionError, match="scorer must be a function"):
+    with pytest.raises(bp.errors.OptionError, match="scorer must be a function"):
         bp.read(path, scorer="exact_match")
 
 
@@ -325,7 +329,7 @@ def repeated():
 @pytest.mark.parametrize("name", repeated())
 def test_the_same_attempt_twice_is_refused(tmp_path, name):
     content, message = repeated()[name]
-    with pytest.raises(bp.CountsError, match=message):
+    with pytest.raises(bp.errors.CountsError, match=message):
         bp.read(write(tmp_path, "log", content), **made.OPTIONS.get(name, {}))
 
 
@@ -347,20 +351,20 @@ def test_the_size_of_a_batch_follows_from_the_log(tmp_path):
     assert bp.read(path, stopping="adaptive").stopping == "adaptive"
     path = write(tmp_path, "log", best_of_n(a=(10, 9), b=(20, 19), c=(30, None)))
     with pytest.raises(
-        bp.CountsError,
+        bp.errors.CountsError,
         match=r"how many attempts were made at a time: 1, 2, 5, 10 are possible.*batch=60",
     ):
         bp.read(path)
     assert bp.read(path, batch=10).stopping == "batches:10"
     path = write(tmp_path, "log", best_of_n(a=(10, 3), b=(5, 0), c=(20, None)))
     with pytest.raises(
-        bp.CountsError,
+        bp.errors.CountsError,
         match=r"must end with the first batch that holds a success.*stopping='fixed'",
     ):
         bp.read(path)
-    with pytest.raises(bp.CountsError, match="any are possible"):
+    with pytest.raises(bp.errors.CountsError, match="any are possible"):
         bp.read(write(tmp_path, "log", best_of_n(a=(10, None), b=(10, None))))
-    with pytest.raises(bp.OptionError, match="batch must be a whole number"):
+    with pytest.raises(bp.errors.OptionError, match="batch must be a whole number"):
         bp.read(path, batch=0)
 
 
@@ -375,20 +379,20 @@ def test_a_batch_cut_by_the_cap_is_allowed(tmp_path):
 def test_columns_are_renamed_by_request_only(tmp_path):
     path = write(tmp_path, "x.csv", b"task,n,c\na,4,2\nb,4,0\n")
     with pytest.raises(
-        bp.CountsError,
+        bp.errors.CountsError,
         match=r"problem, attempts, successes are not; the columns found are 'task', 'n', 'c'.*columns=",
     ):
         bp.read(path)
     counts = bp.read(path, columns={"task": "problem", "n": "attempts", "c": "successes"})
     assert of(counts) == {"a": (4, 2), "b": (4, 0)}
     assert counts.provenance.options == {"columns": "task=problem,n=attempts,c=successes"}
-    with pytest.raises(bp.CountsError, match="columns names 'N', which is not there"):
+    with pytest.raises(bp.errors.CountsError, match="columns names 'N', which is not there"):
         bp.read(path, columns={"N": "attempts"})
     with pytest.raises(
-        bp.OptionError, match=r"one of benchmark, system, problem.*got 'tries' for 'n'"
+        bp.errors.OptionError, match=r"one of benchmark, system, problem.*got 'tries' for 'n'"
     ):
         bp.read(path, columns={"n": "tries"})
-    with pytest.raises(bp.OptionError, match="must give each name once"):
+    with pytest.raises(bp.errors.OptionError, match="must give each name once"):
         bp.read(path, columns={"n": "attempts", "c": "attempts"})
 
 
@@ -412,7 +416,7 @@ BAD_TABLES = {
 
 @pytest.mark.parametrize(("content", "message"), BAD_TABLES.values(), ids=BAD_TABLES)
 def test_bad_tables(tmp_path, content, message):
-    with pytest.raises(bp.CountsError, match=f"x.csv: .*{message}"):
+    with pytest.raises(bp.errors.CountsError, match=f"x.csv: .*{message}"):
         bp.read(write(tmp_path, "x.csv", content.encode()))
 
 
@@ -429,9 +433,9 @@ def test_covariates_are_kept(tmp_path):
     counts = bp.read(path, covariates=["difficulty", "platform"])
     assert counts.covariates["difficulty"].tolist() == ["easy", "hard", "easy"]
     assert counts.benchmarks == ("LiveCodeBench",)
-    with pytest.raises(bp.CountsError, match="must have 'level'"):
+    with pytest.raises(bp.errors.CountsError, match="must have 'level'"):
         bp.read(path, covariates=["level"])
-    with pytest.raises(bp.OptionError, match="this has one per attempt"):
+    with pytest.raises(bp.errors.OptionError, match="this has one per attempt"):
         bp.read(write(tmp_path, "y.csv", made.long_table()), covariates=["system"])
 
 
@@ -450,11 +454,11 @@ def test_a_matrix_has_nan_where_nothing_was_attempted():
         (np.array([["1"]]), "must be a matrix of numbers"),
         (np.zeros((0, 3)), "there must be at least one row"),
     ]:
-        with pytest.raises(bp.CountsError, match=f"array: .*{message}"):
+        with pytest.raises(bp.errors.CountsError, match=f"array: .*{message}"):
             bp.read(bad)
-    with pytest.raises(bp.OptionError, match="a name for each of the 1 rows; got 2"):
+    with pytest.raises(bp.errors.OptionError, match="a name for each of the 1 rows; got 2"):
         bp.read(np.array([[1]]), problems=["a", "b"])
-    with pytest.raises(bp.OptionError, match="an array has format 'matrix'"):
+    with pytest.raises(bp.errors.OptionError, match="an array has format 'matrix'"):
         bp.read(np.array([[1]]), "csv")
 
 
@@ -474,7 +478,7 @@ def test_tables_of_attempts_are_read_in_parts(tmp_path, monkeypatch):
     for name in ("csv-long.csv", "parquet-long.parquet"):
         assert of(bp.read(write(tmp_path, name, made.logs()[name]))) == made.COUNTS
     bad = made.long_table() + b"sys,a,9,maybe\nsys,a,1,1\n"
-    with pytest.raises(bp.CountsError, match="row 13: 'maybe'"):
+    with pytest.raises(bp.errors.CountsError, match="row 13: 'maybe'"):
         bp.read(write(tmp_path, "x.csv", bad))
 
 
@@ -483,7 +487,7 @@ def test_parquet_without_pyarrow_is_a_clear_error(tmp_path, monkeypatch):
 
     path = write(tmp_path, "x.parquet", made.logs()["parquet.parquet"])
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(bp.InputError, match=r'pip install "bayespassk\[parquet\]"'):
+    with pytest.raises(bp.errors.InputError, match=r'pip install "bayespassk\[parquet\]"'):
         bp.read(path)
 
 
@@ -500,23 +504,24 @@ def test_a_folder_of_problems(tmp_path):
 
 
 def test_folders_are_one_log(tmp_path):
-    with pytest.raises(bp.InputError, match="the folder holds no log"):
+    with pytest.raises(bp.errors.InputError, match="the folder holds no log"):
         bp.read(tmp_path)
     write(tmp_path, "notes.txt", b"nothing to read")
     write(tmp_path, ".hidden.csv", b"nothing to read")
     write(tmp_path, "samples.jsonl", b'{"task_id": "a", "completion": "x"}\n')  # beside its results
     write(tmp_path, "samples_results.jsonl", made.logs()["human-eval.log"])
     assert of(bp.read(tmp_path)) == made.COUNTS
-    with pytest.raises(bp.InputError, match="holds no log of format 'inspect'"):
+    with pytest.raises(bp.errors.InputError, match="holds no log of format 'inspect'"):
         bp.read(tmp_path, "inspect")
     write(tmp_path, "other.eval", made.logs()["inspect.eval"])
     with pytest.raises(
-        bp.InputError, match=r"must be of one format; these are of several: inspect: .*human-eval: "
+        bp.errors.InputError,
+        match=r"must be of one format; these are of several: inspect: .*human-eval: ",
     ):
         bp.read(tmp_path)
     assert of(bp.read(tmp_path, "human-eval")) == made.COUNTS
     write(tmp_path, "broken.eval", b"PK\x03\x04")
-    with pytest.raises(bp.CountsError, match=r"broken.eval: the compressed file is damaged"):
+    with pytest.raises(bp.errors.CountsError, match=r"broken.eval: the compressed file is damaged"):
         bp.read(tmp_path)
 
 
@@ -524,7 +529,7 @@ def test_a_table_is_a_log_of_its_own(tmp_path):
     write(tmp_path, "a.csv", made.table())
     assert of(bp.read(tmp_path)) == made.COUNTS
     write(tmp_path, "b.csv", made.table())
-    with pytest.raises(bp.InputError, match=r"holds 2 tables.*read one, such as .*a\.csv"):
+    with pytest.raises(bp.errors.InputError, match=r"holds 2 tables.*read one, such as .*a\.csv"):
         bp.read(tmp_path)
 
 
@@ -535,7 +540,8 @@ def test_logs_of_several_systems_are_read_together(tmp_path):
         write(tmp_path, f"{model}.json", made.written("inspect", log))
     assert bp.read(tmp_path).systems == ("a", "b")
     with pytest.raises(
-        bp.CountsError, match=r"must be in one file: 3 of 3 problems .*a\.json and in .*b\.json"
+        bp.errors.CountsError,
+        match=r"must be in one file: 3 of 3 problems .*a\.json and in .*b\.json",
     ):
         bp.read(tmp_path, system="one")
 
@@ -585,7 +591,7 @@ def test_zstandard_compression_of_newer_logs(tmp_path):
     place = content.index(b"header.json") + 40
     content[place : place + 20] = bytes(20)
     path.write_bytes(content)
-    with pytest.raises(bp.CountsError, match=r"log\.eval: "):
+    with pytest.raises(bp.errors.CountsError, match=r"log\.eval: "):
         bp.read(path)
 
 

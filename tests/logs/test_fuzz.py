@@ -97,7 +97,7 @@ def survives(path, form, rng):
     """Read a file in the ways that a user may, and let only our errors pass."""
     more = rng.choice([{}, *OPTIONS.get(form, [])])
     for options in (more, {"format": form, "errors": rng.choice(["drop", "fail"]), **more}):
-        with contextlib.suppress(bp.InputError):
+        with contextlib.suppress(bp.errors.InputError):
             counts = bp.read(path, **options)
             counts.sha256()
             repr(counts)
@@ -152,7 +152,7 @@ def test_damaged_bytes(tmp_path, name):
 @given(st.binary(max_size=200), st.sampled_from(["auto", *FORMATS]))
 def test_any_bytes(tmp_path_factory, content, form):
     path = write(tmp_path_factory.getbasetemp(), "any", content)
-    with contextlib.suppress(bp.InputError):
+    with contextlib.suppress(bp.errors.InputError):
         bp.read(path, form)
 
 

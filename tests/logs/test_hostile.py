@@ -20,7 +20,7 @@ from bayespassk.logs.reading import FORMATS
 from made_logs import of, write
 
 
-def refused(path, message, error=bp.CountsError, **options):
+def refused(path, message, error=bp.errors.CountsError, **options):
     with pytest.raises(error, match=f"(?s){message}") as caught:
         bp.read(path, **options)
     assert str(path) in str(caught.value)
@@ -35,9 +35,11 @@ def test_empty_files(tmp_path, content, form):
 
 
 def test_files_that_cannot_be_opened(tmp_path):
-    refused(tmp_path / "none", "cannot be read: No such file", bp.InputError)
+    refused(tmp_path / "none", "cannot be read: No such file", bp.errors.InputError)
     os.mkfifo(tmp_path / "pipe.csv")
-    refused(tmp_path, "the folder holds no log", bp.InputError)  # and does not wait for the pipe
+    refused(
+        tmp_path, "the folder holds no log", bp.errors.InputError
+    )  # and does not wait for the pipe
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,9 @@ def test_files_that_cannot_be_opened(tmp_path):
     [b"\x7fELF\xff\xfe\x00", b"hello", b"MZ\x90\x00", b"[1, 2]", b"{}", b"# a\n---\nb: 1\n"],
 )
 def test_what_is_no_log_is_not_taken_for_one(tmp_path, content):
-    refused(write(tmp_path, "log", content), "no known format.*Name the format", bp.InputError)
+    refused(
+        write(tmp_path, "log", content), "no known format.*Name the format", bp.errors.InputError
+    )
 
 
 @pytest.mark.parametrize("name", made.logs())
@@ -56,7 +60,7 @@ def test_a_file_cut_short_is_never_an_empty_success(tmp_path, name):
     expected = of(whole)
     for end in range(0, len(content), max(1, len(content) // 60)):
         path = write(tmp_path, name, content[:end])
-        with contextlib.suppress(bp.InputError):
+        with contextlib.suppress(bp.errors.InputError):
             counts = bp.read(path, made.format_of(name), **made.options_of(name))
             assert name.endswith((".csv", ".yaml", ".log")), "a cut inside would be seen"
             for problem, (n, c) in of(counts).items():
@@ -148,7 +152,7 @@ def test_a_document_is_read_as_it_is_whatever_its_parts(value, chunk, indent, as
     before, documents.AT_A_TIME = documents.AT_A_TIME, chunk
     try:
         assert whole(text) == value
-        with pytest.raises(bp.CountsError, match="more follows its end"):
+        with pytest.raises(bp.errors.CountsError, match="more follows its end"):
             whole(text + " 1")
     finally:
         documents.AT_A_TIME = before
@@ -177,7 +181,7 @@ def test_what_is_not_json_is_refused_as_python_does(text, chunk):
     try:
         expected = json.loads(text, object_pairs_hook=documents._unique)
     except ValueError:
-        with pytest.raises(bp.CountsError, match="x: line"):
+        with pytest.raises(bp.errors.CountsError, match="x: line"):
             whole(text)
     else:
         assert repr(whole(text)) == repr(expected)  # NaN is not equal to itself
@@ -233,7 +237,7 @@ def test_damaged_zips(tmp_path):
     refused(
         write(tmp_path, "c.eval", made.zipped(entries)),
         "no known format: it is a zip with ",
-        bp.InputError,
+        bp.errors.InputError,
     )
     with zipfile.ZipFile(tmp_path / "d.eval", "w") as archive:
         archive.writestr("header.json", json.dumps(made.inspect_header()))

