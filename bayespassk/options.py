@@ -11,6 +11,7 @@ from bayespassk.errors import OptionError
 
 __all__ = [
     "MOST_K",
+    "TARGETS",
     "Target",
     "check_interval",
     "check_k",
@@ -20,6 +21,13 @@ __all__ = [
 ]
 
 type Target = Literal["benchmark", "population", "realised"]
+
+TARGETS: dict[str, str] = {
+    "benchmark": "the mean over the problems attempted",
+    "population": "a new problem of the same kind",
+    "realised": "the share of the problems attempted that one new run of k attempts would solve",
+}
+"""What pass@k is asked of, in words."""
 
 MOST_K = 10**12
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from bayespassk.counts import visible
+from bayespassk.options import TARGETS
 from bayespassk.posterior.diagnostics import diagnostics_of
 from bayespassk.posterior.fitted import Fitted, opened
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ENDLESS",
     "NEVER",
-    "TARGETS",
     "as_batch",
     "as_budget",
     "as_comparison",
@@ -142,13 +142,6 @@ def as_text(table: "pd.DataFrame") -> str:
     for name in shown.columns.difference(["system", "what", "k"]):
         shown[name] = [f"{v:.4f}" if v >= 1e-3 else f"{v:.3e}" for v in shown[name]]
     return str(shown.to_string(index=False))
-
-
-TARGETS = {
-    "benchmark": "the mean over the problems attempted",
-    "population": "a new problem of the same kind",
-    "realised": "the share of the problems attempted that one new run of k attempts would solve",
-}
 
 
 def caption(table: "pd.DataFrame", meta: dict[str, Any]) -> str:

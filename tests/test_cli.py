@@ -253,7 +253,7 @@ def test_commands_take_logs_and_say_what_they_took_them_for(inspect_path):
     [
         ("nutpie", "compile_pymc_model", ["--method", "nuts"]),
         ("nutpie", "sample", ["--method", "nuts", "--draws", "1000000"]),
-        ("bayespassk.integrating", "_lattice", ["--draws", "1000000"]),
+        ("bayespassk.fitting.lattice", "_lattice", ["--draws", "1000000"]),
     ],
     ids=["compiling", "sampling", "integrating"],
 )
@@ -301,13 +301,13 @@ def test_a_backtest_prints_what_it_found_or_keeps_it_in_a_folder(counts_path, tm
 @pytest.mark.parametrize("cores", [1, 2])
 def test_an_interrupted_backtest_goes_on_from_where_it_was(counts_path, tmp_path, cores):
     code = (
-        "import os, signal, sys, bayespassk.cli, bayespassk.journal\n"
+        "import os, signal, sys, bayespassk.cli, bayespassk.running.journal\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job's children ignore it\n"
-        "append = bayespassk.journal.Journal.append\n"
+        "append = bayespassk.running.journal.Journal.append\n"
         "def interrupt(self, line):\n"
         "    append(self, line)\n"
         "    if len(self.lines) == 2: os.kill(os.getpid(), signal.SIGINT)\n"
-        "bayespassk.journal.Journal.append = interrupt\n"
+        "bayespassk.running.journal.Journal.append = interrupt\n"
         f"sys.argv = ['bayespassk', 'backtest', {str(counts_path)!r}, '--methods', 'plug-in', '--n', '5', "
         f"'--repeats', '300', '--cores', '{cores}', '-o', {str(tmp_path)!r}]\n"
         "bayespassk.cli.main()"

@@ -14,6 +14,7 @@ import xarray as xr
 import bayespassk as bp
 from bayespassk.families import family_names
 from bayespassk.fitting import advi, nuts as nuts_module, verb
+from bayespassk.fitting.model import Setup
 from oracles import grid_posterior, mean_and_sd
 
 QUIET = {"progress": False}
@@ -260,7 +261,7 @@ def test_no_family_is_compiled_twice(counts, name, pooling, monkeypatch):
     for n, problems in ((3, 20), (7, 50)):
         frame = bp.thin(counts, n, random_seed=1).to_dataframe()
         some = bp.Counts.from_dataframe(frame[np.arange(len(frame)) % 100 < problems])
-        setup = fitting.Setup.of(some, family, pooling, None)
+        setup = Setup.of(some, family, pooling, None)
         setup = setup.of_system(0) if pooling == "none" else setup
         nuts_module._compiled(family, setup.hierarchy, setup.data())
     assert len(compiled) == 1

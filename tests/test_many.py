@@ -551,13 +551,13 @@ def test_an_interrupted_batch_ends_its_processes_and_goes_on_from_where_it_was(t
     logs.mkdir()
     made([f"s{i}" for i in range(30)]).to_dataframe().to_csv(logs / "a.csv", index=False)
     code = (
-        "import os, signal, sys, bayespassk.cli, bayespassk.journal\n"
+        "import os, signal, sys, bayespassk.cli, bayespassk.running.journal\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job's children ignore it\n"
-        "append = bayespassk.journal.Journal.append\n"
+        "append = bayespassk.running.journal.Journal.append\n"
         "def interrupt(self, line):\n"
         "    append(self, line)\n"
         "    if len(self.lines) == 5: os.kill(os.getpid(), signal.SIGINT)\n"
-        "bayespassk.journal.Journal.append = interrupt\n"
+        "bayespassk.running.journal.Journal.append = interrupt\n"
         f"sys.argv = ['bayespassk', 'batch', {str(logs)!r}, '-o', {str(out)!r}, *{LIGHT!r}, '--cores', '2']\n"
         "bayespassk.cli.main()"
     )

@@ -61,7 +61,8 @@ def test_a_scheduler_that_does_not_answer_is_said_to_be_so(address):
     """In a process of its own, as what distributed leaves behind speaks when that ends."""
     pytest.importorskip("distributed")
     code = f"""
-from bayespassk import errors, workers
+from bayespassk import errors
+from bayespassk.running import workers
 workers.ANSWER = 0.2
 try:
     with workers.connected({address!r}):

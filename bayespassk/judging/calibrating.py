@@ -3,7 +3,7 @@
 import secrets
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -21,7 +21,7 @@ from bayespassk.errors import (
 from bayespassk.families import Family, default_family
 from bayespassk.families.base import draw_prior
 from bayespassk.fitting.verb import fit
-from bayespassk.options import Target, check_k
+from bayespassk.options import TARGETS, check_k
 from bayespassk.posterior.diagnostics import MAX_PARETO_K, diagnostics_of
 from bayespassk.posterior.fitted import Fitted, opened
 
@@ -218,7 +218,7 @@ def _quantities(
     draws = {name: posterior.posterior[name].values.ravel() for name in free}
     population = -np.expm1(family.log_moment(family.natural(free), 0, ks.astype(float)))[0]
     patience = rng.standard_exponential(p.shape)
-    for target in get_args(Target.__value__):
+    for target in TARGETS:
         values = ask(posterior, PassAtK(ks), target, warn=False).values.reshape(-1, len(ks))
         for i, k in enumerate(ks):
             name = f"{target} pass@{k:,}"

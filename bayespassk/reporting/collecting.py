@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import xarray as xr
@@ -39,8 +39,6 @@ QUANTITY = "pass@k"
 
 POINTS = 30
 """At how many k curves are drawn."""
-
-TARGETS: tuple[Target, ...] = ("benchmark", "population", "realised")
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def check_targets(fit: Fitted, target: Target | Iterable[Target] | None) -> list
     """Return the targets asked for, or raise an error about the first bad one."""
     verified = isinstance(fit.family, Verified)
     if target is None:
-        return list(TARGETS[:2] if verified else TARGETS)
+        return [one for one in get_args(Target.__value__) if not (verified and one == "realised")]
     targets = [target] if isinstance(target, str) else list(target)
     if not targets or len(set(targets)) < len(targets):
         raise OptionError(f"target must be one or several different targets; got {target!r}")

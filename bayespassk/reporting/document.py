@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from bayespassk.texts import TARGETS
+from bayespassk.options import TARGETS
 
 __all__ = ["Items", "Section", "Table", "Text", "forecast_table", "headline", "sections"]
 

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayespassk.asking.spread import spread_of_p
+from bayespassk.options import TARGETS
 from bayespassk.plot import (
     WIDTH,
     as_image,
@@ -19,7 +20,6 @@ from bayespassk.plot import (
     subplots,
 )
 from bayespassk.reporting.collecting import Findings, estimates
-from bayespassk.texts import TARGETS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -152,7 +152,7 @@ def test_the_method_is_chosen_by_what_it_can_do(example):
 
 
 def test_a_posterior_that_no_lattice_holds_is_told(alone, monkeypatch):
-    monkeypatch.setattr("bayespassk.integrating.MOST_POINTS", 100)
+    monkeypatch.setattr("bayespassk.fitting.lattice.MOST_POINTS", 100)
     with pytest.warns(
         bp.errors.ConvergenceWarning, match="does not fit on a lattice.*method='nuts'"
     ):
