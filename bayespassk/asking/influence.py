@@ -122,7 +122,7 @@ def warn_if_prior_rules(
     near: float = np.inf,
     stacklevel: int = 2,
 ) -> None:
-    """Issue a :class:`ForecastWarning` where the prior outweighs the attempts.
+    """Issue a `ForecastWarning` where the prior outweighs the attempts.
 
     Parameters
     ----------

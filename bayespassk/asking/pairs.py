@@ -282,7 +282,7 @@ def attributes(pair: Pair, target: str, seed: int) -> dict[str, str | int]:
 
 
 def warn_of_pair(pair: Pair, k: int, target: str, seed: int, rests_on: str) -> None:
-    """Issue a :class:`ForecastWarning` if the prior outweighs the attempts in a forecast at k.
+    """Issue a `ForecastWarning` if the prior outweighs the attempts in a forecast at k.
 
     Of either system, not of their difference: where both forecasts are prior and go to 1, the
     spread of the difference says little about where it comes from.

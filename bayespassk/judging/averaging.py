@@ -224,7 +224,7 @@ def _forecast_of(
 
 
 def _warn_if_families_disagree(fitted: Fitted, parts: list[xr.DataArray], shares: Floats) -> None:
-    """Issue a :class:`ForecastWarning` if which family is right makes most of the variance."""
+    """Issue a `ForecastWarning` if which family is right makes most of the variance."""
     k = int(parts[0]["k"].values.max())
     far = k > FAR * fitted.most_attempts
     at_k = _family_share([part.sel(k=[k]) for part in parts], shares)[:, 0]

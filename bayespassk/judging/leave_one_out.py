@@ -48,7 +48,7 @@ class Loo:
 def leave_one_out(fitted: Fitted, cells: Cells, which: Which, exact: bool, progress: bool) -> Loo:
     """Return LOO of one system; where importance sampling fails, by fits without the problem.
 
-    Or, unless `exact`, with a :class:`LooWarning`.
+    Or, unless `exact`, with a `LooWarning`.
     """
     found = _importance_sampled(fitted, cells, which)
     good = found.pareto_k <= _good_k(fitted.draws)

@@ -73,7 +73,7 @@ class Diagnostics:
         )
 
     def warn(self, stacklevel: int = 2) -> None:
-        """Issue a :class:`ConvergenceWarning` if something is out of bounds."""
+        """Issue a :class:`bayespassk.errors.ConvergenceWarning` if something is out of bounds."""
         if self.converged:
             return
         warnings.warn(
