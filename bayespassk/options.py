@@ -1,6 +1,7 @@
 """What verbs are asked with: k, target, interval and seed, checked before anything is computed."""
 
 import hashlib
+import secrets
 from collections.abc import Callable, Iterable
 from typing import Literal, get_args
 
@@ -10,6 +11,7 @@ from bayespassk.arrays import Floats, Ints
 from bayespassk.errors import OptionError
 
 __all__ = [
+    "FINDING",
     "MOST_K",
     "TARGETS",
     "Target",
@@ -17,6 +19,7 @@ __all__ = [
     "check_k",
     "check_target",
     "check_values",
+    "seed_of",
     "system_seed",
 ]
 
@@ -30,6 +33,9 @@ TARGETS: dict[str, str] = {
 """What pass@k is asked of, in words."""
 
 MOST_K = 10**12
+
+FINDING = 0.05
+"""A p-value of a check below this is a finding; 1 - this of replicated data are shown."""
 
 
 def check_k(k: float | Iterable[float]) -> Ints:
@@ -82,6 +88,11 @@ def check_values(
     if len(set(values)) < len(values):
         raise OptionError(f"{name} must not repeat a value; got {values!r}")
     return np.array(values, dtype=float)
+
+
+def seed_of(random_seed: int | None) -> int:
+    """Return a seed that was given, or one that nobody has had."""
+    return secrets.randbits(31) if random_seed is None else int(random_seed)
 
 
 def system_seed(seed: int, system: str) -> int:

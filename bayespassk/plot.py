@@ -18,7 +18,7 @@ from bayespassk.asking.spread import spread_of_p
 from bayespassk.asking.summaries import summarize
 from bayespassk.counts import visible
 from bayespassk.errors import OptionError
-from bayespassk.options import check_interval
+from bayespassk.options import FINDING, check_interval
 from bayespassk.scoring import summarize_backtest
 
 if TYPE_CHECKING:
@@ -364,7 +364,7 @@ def _plot_statistics(ax: "Axes", check: xr.Dataset) -> None:
     low, high, seen = ((shown[n] - mean) / scale for n in ("lower", "upper", "observed"))
     y = np.arange(shown.sizes["statistic"])
     ax.barh(y, high - low, 0.5, low, color=COLOURS[0], alpha=0.3, lw=0)
-    missed = shown["p_value"].values < 0.05
+    missed = shown["p_value"].values < FINDING
     beyond = 6.0
     at = seen.values.clip(-beyond, beyond)
     ax.plot(at[~missed], y[~missed], "o", color="black", ms=4)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from bayespassk.counts import visible
-from bayespassk.options import TARGETS
+from bayespassk.options import FINDING, TARGETS
 from bayespassk.posterior.diagnostics import diagnostics_of
 from bayespassk.posterior.fitted import Fitted, opened
 
@@ -262,8 +262,8 @@ def check_caption(meta: Mapping[str, Any]) -> str:
     return (
         f"{meta['replicated']:,} data sets were replicated from the fit, stopping rule "
         f"{meta['stopping']}; the family expects what 95% of them hold, and misses where p_value "
-        "is below 0.05. That the family fits the attempts made says little about k far beyond "
-        f"them.\n{adaptive if meta['stopping'] == 'adaptive' else ''}"
+        f"is below {FINDING}. That the family fits the attempts made says little about k far "
+        f"beyond them.\n{adaptive if meta['stopping'] == 'adaptive' else ''}"
         f"{_family(meta)}, {_sampled(meta)}.\n"
         f"bayespassk {meta['version']}, input sha256 {meta['input_sha256'][:16]}."
     )

@@ -362,3 +362,15 @@ def test_rates_that_mean_nothing_are_refused_before_anything_is_fitted(counts_pa
         ((fit_path, "--false-positive-rate", 0.2), "has no meaning for a saved fit"),
     ):  # fmt: skip
         assert what in run("forecast", *arguments, status=2).stderr
+
+
+def test_the_family_by_default_is_that_of_the_fit():
+    """Named on the command line without importing families, which takes as long as all the rest."""
+    from bayespassk.cli.judging import CANDIDATES
+    from bayespassk.cli.options import FITTING
+    from bayespassk.families import default_family
+
+    assert "family" in FITTING
+    shown = run("fit", "--help").stdout
+    assert f"[default: {default_family().full_name}]" in " ".join(shown.split())
+    assert CANDIDATES.split(",")[0] == default_family().full_name

@@ -105,7 +105,7 @@ def crossing_budget(
     """
     check_target(target, "a crossing, as in single runs the lead changes by luck")
     ks, pair = _grid(most), pair_of(fit, a, b)
-    seed = pair.fitted.seed if random_seed is None else random_seed
+    seed = pair.fitted.seed_or(random_seed)
     ahead, budget = _search(pair, ks, target, seed)
     far = min(float(np.quantile(budget, 0.975, method="inverted_cdf")), float(most))
     warn_of_pair(pair, int(far), target, seed, "the forecast that the crossing budget rests on")

@@ -76,7 +76,7 @@ def forecast_new_system(
     if benchmark is not None and benchmark not in hierarchy.benchmarks:
         known = ", ".join(map(repr, hierarchy.benchmarks)) or "none, as there is only one"
         raise OptionError(f"benchmark must be one that systems are nested in, {known}")
-    seed = fitted.seed if random_seed is None else random_seed
+    seed = fitted.seed_or(random_seed)
     free = _drawn(fitted, benchmark, *columns_at(fitted, at), np.random.default_rng([seed, 4]))
     log_fail = family.log_moment(family.natural(free), 0, ks.astype(float))
     return xr.DataArray(

@@ -112,7 +112,7 @@ def difference(
     """
     ks, pair = check_k(k), pair_of(fit, a, b)
     check_target(target)
-    seed = pair.fitted.seed if random_seed is None else random_seed
+    seed = pair.fitted.seed_or(random_seed)
     values = gap(pair, ks, target, seed)
     warn_of_pair(pair, int(ks.max()), target, seed, "the forecast that the difference rests on")
     return xr.DataArray(

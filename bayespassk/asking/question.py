@@ -243,7 +243,7 @@ def ask(
     targeted(question, target)
     if at is not None and target != "population":
         raise OptionError(f"at needs target='population', as it is of new problems; got {target!r}")
-    seed = fitted.seed if random_seed is None else random_seed
+    seed = fitted.seed_or(random_seed)
     answers = [
         answer(fitted, system, question, target, seed, at=at)
         for system in range(len(fitted.systems))

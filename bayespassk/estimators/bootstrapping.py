@@ -1,6 +1,5 @@
 """The bootstrap over problems, for any estimator."""
 
-import secrets
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -28,7 +27,7 @@ from bayespassk.estimators.saber import (
     saber_plugin,
 )
 from bayespassk.estimators.weighted import OfWeights, labelled, systems_of
-from bayespassk.options import check_interval, check_k, system_seed
+from bayespassk.options import check_interval, check_k, seed_of, system_seed
 
 __all__ = ["bootstrap", "replicated"]
 
@@ -139,7 +138,7 @@ def replicated(
             f"estimator must return pass@k with dims (system, k), of shape "
             f"{(len(counts.systems), len(ks))}; got shape {np.shape(whole)}"
         )
-    seed = secrets.randbits(64) if random_seed is None else random_seed
+    seed = seed_of(random_seed)
     values = np.empty((len(counts.systems), replicates, len(ks)))
     of_weights = OF_WEIGHTS.get(estimator)
     for system, cells in enumerate(systems_of(counts)):

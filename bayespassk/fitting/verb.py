@@ -2,7 +2,6 @@
 
 import functools
 import json
-import secrets
 import warnings
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -22,6 +21,7 @@ from bayespassk.fitting.lattice import MOST_PARAMETERS, integrate
 from bayespassk.fitting.model import Setup, model_of
 from bayespassk.fitting.nuts import nuts_each, nuts_jointly
 from bayespassk.fitting.sampling import Draws, Size
+from bayespassk.options import seed_of
 from bayespassk.posterior.diagnostics import MAX_PARETO_K, MIN_ESS, Diagnostics
 from bayespassk.posterior.pooling import Pooling
 from bayespassk.posterior.tree import as_tree
@@ -170,7 +170,7 @@ def fit(
         draws = family.draws * 3 // 2  # spreads mix more slowly than parameters
     size = _size(family, draws, tune, chains, target_accept)
     _check_options(counts, family, method, pooling, size)
-    seed = secrets.randbits(31) if random_seed is None else int(random_seed)
+    seed = seed_of(random_seed)
     setup = Setup.of(counts, family, pooling, covariates)
     _warn_if_prior_driven(counts)
     moments: Draws = {}

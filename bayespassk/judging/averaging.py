@@ -97,7 +97,7 @@ def average(
     named = named_fits(fits)
     shares = _shares(named, weights)
     first = next(iter(named.values()))
-    seed = first.seed if random_seed is None else random_seed
+    seed = first.seed_or(random_seed)
     parts = [_forecast_of(name, fitted, ks, target, seed) for name, fitted in named.items()]
     _warn_if_families_disagree(first, parts, shares)
     values = np.empty(parts[0].shape)

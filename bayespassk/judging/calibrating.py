@@ -1,6 +1,5 @@
 """Calibration: the sampler and the forecast against simulated truth."""
 
-import secrets
 import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +20,7 @@ from bayespassk.errors import (
 from bayespassk.families import Family, default_family
 from bayespassk.families.base import draw_prior
 from bayespassk.fitting.verb import fit
-from bayespassk.options import TARGETS, check_k
+from bayespassk.options import TARGETS, check_k, seed_of
 from bayespassk.posterior.diagnostics import MAX_PARETO_K, diagnostics_of
 from bayespassk.posterior.fitted import Fitted, opened
 
@@ -109,7 +108,7 @@ def calibrate(
         )
     most = int(made.max())
     ks = check_k([10 * most, 1000 * most] if k is None else k)
-    seed = secrets.randbits(31) if random_seed is None else int(random_seed)
+    seed = seed_of(random_seed)
     options = {"method": method, "draws": draws, "tune": tune, "chains": chains}
     results = [
         _simulate_once(family, made, ks, options, np.random.default_rng([seed, i]))

@@ -88,7 +88,7 @@ def loo_pit(fit: xr.DataTree, *, random_seed: int | None = None) -> xr.DataArray
             "loo_pit needs to know how the attempts were ended, and stopping is 'adaptive'; "
             "bp.check replicates such counts given their attempts"
         )
-    seed = fitted.seed if random_seed is None else random_seed
+    seed = fitted.seed_or(random_seed)
     values = np.empty(len(cells.inverse))
     worst = 0.0
     for system, parts in zip(fitted.systems, fitted.parts, strict=True):

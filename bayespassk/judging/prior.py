@@ -1,6 +1,5 @@
 """The prior: what it says before any attempt, and how much of a forecast is made of it."""
 
-import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from bayespassk.asking.question import ask
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
 from bayespassk.families.base import draw_prior
-from bayespassk.options import Target, check_k
+from bayespassk.options import Target, check_k, seed_of
 from bayespassk.posterior.fitted import Fitted, opened
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def prior_predictive(
     ks = check_k(k)
     if draws < 1:
         raise OptionError(f"draws must be at least 1; got {draws!r}")
-    seed = secrets.randbits(31) if random_seed is None else int(random_seed)
+    seed = seed_of(random_seed)
     free = draw_prior(family, np.random.default_rng(seed), (draws,))
     values = -np.expm1(family.log_moment(family.natural(free), 0.0, ks.astype(float)))
     return xr.DataArray(

@@ -13,7 +13,7 @@ from bayespassk.cells import Cells, coded, distinct
 from bayespassk.counts import batch_size
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
-from bayespassk.options import system_seed
+from bayespassk.options import FINDING, system_seed
 from bayespassk.posterior.fitted import Fitted, opened
 from bayespassk.posterior.likelihood import cell_log_moments
 from bayespassk.special import log_binomial
@@ -21,7 +21,7 @@ from bayespassk.special import log_binomial
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LIMIT", "check", "checked", "summarize_check", "thin_draws"]
+__all__ = ["check", "checked", "summarize_check", "thin_draws"]
 
 
 REPLICATED = CHUNK // 2
@@ -34,9 +34,6 @@ NUMBERS = ("observed", "lower", "upper", "p_value")
 
 MOST_REPLICATED = 100_000_000
 """Replicated problems of a system, above which fewer draws are made; 100 at the least."""
-
-LIMIT = 0.05
-"""A p-value below this is a finding; lower and upper hold 1 - LIMIT of the replicated data."""
 
 
 def check(fit: xr.DataTree, *, random_seed: int | None = None, draws: int = 1000) -> xr.Dataset:
@@ -114,7 +111,7 @@ def check(fit: xr.DataTree, *, random_seed: int | None = None, draws: int = 1000
 
 def checked(fitted: Fitted, random_seed: int | None = None, draws: int = 1000) -> xr.Dataset:
     """Return what :func:`check` does, of a fit that is opened."""
-    seed = fitted.seed if random_seed is None else random_seed
+    seed = fitted.seed_or(random_seed)
     logs = [_Log.of(fitted, position) for position in range(len(fitted.systems))]
     most = max((int(log.attempts.max()) for log in logs if len(log.attempts)), default=0)
     bins = _bins(most, logs[0].size)
@@ -486,7 +483,7 @@ class _Compared:
 
     @property
     def missed(self) -> bool:
-        return self.p_value < LIMIT
+        return self.p_value < FINDING
 
 
 def _compare(statistic: str, observed: float, replicated: Floats) -> _Compared:
@@ -495,9 +492,9 @@ def _compare(statistic: str, observed: float, replicated: Floats) -> _Compared:
     above = ((values > one).sum() + 0.5 * (values == one).sum() + 0.5) / (len(values) + 1)
     if statistic == "histogram":
         return _Compared(
-            statistic, observed, 0.0, float(np.quantile(replicated, 1 - LIMIT)), above, above
+            statistic, observed, 0.0, float(np.quantile(replicated, 1 - FINDING)), above, above
         )
-    low, high = np.quantile(replicated, [LIMIT / 2, 1 - LIMIT / 2])
+    low, high = np.quantile(replicated, [FINDING / 2, 1 - FINDING / 2])
     p_value = min(2 * min(above, 1 - above), 1.0)
     return _Compared(statistic, observed, float(low), float(high), float(above), float(p_value))
 
@@ -556,7 +553,7 @@ def _histogram_finding(
         return f"problems are spread over numbers of {of} as the family expects"
     mean = replicated.mean(0)
     worst = int(((seen - mean) ** 2 / (mean + 0.5)).argmax())
-    low, high = np.quantile(replicated[:, worst], [LIMIT / 2, 1 - LIMIT / 2])
+    low, high = np.quantile(replicated[:, worst], [FINDING / 2, 1 - FINDING / 2])
     named = {"all": "successes in all attempts", "never": "no success", "1": f"1 {one}"}
     label = named.get(bins[worst], f"{bins[worst]} {of}")
     return (

@@ -154,7 +154,7 @@ def allocate(
     fitted = opened(fit)
     counts = fitted.counts
     task = _Task.of(fitted, counts, budget, horizon, costs, limit, new_problems, new_problem_cost)
-    seed = fitted.seed if random_seed is None else random_seed
+    seed = fitted.seed_or(random_seed)
     systems = [
         _system_of(fitted, i, int(whole), target, task, np.random.default_rng([seed, 7, i]))
         for i in range(len(counts.systems))

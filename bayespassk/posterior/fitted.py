@@ -84,6 +84,10 @@ class Fitted:
         """How attempts were ended."""
         return str(self.tree.attrs.get("stopping", "fixed"))
 
+    def seed_or(self, random_seed: int | None) -> int:
+        """Return a seed that was given, or that of the fit."""
+        return self.seed if random_seed is None else int(random_seed)
+
     @property
     def draws(self) -> int:
         """How many draws there are in all chains."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from bayespassk.options import TARGETS
+from bayespassk.options import FINDING, TARGETS
 
 __all__ = ["Items", "Section", "Table", "Text", "forecast_table", "headline", "sections"]
 
@@ -322,9 +322,9 @@ def _checks(data: Mapping[str, Any]) -> Section:
             Text(
                 f"From the fit, {found['replicated']:,} sets of data were drawn, with attempts "
                 "ended as they were in the data. What the family expects is what 95% of them "
-                "hold; a p-value below 0.05 is a finding. That the family fits the attempts made "
-                f"says little about k far beyond them.{adaptive} In the figures, above, bars hold "
-                "95% of the replicated data and dots are the data; below is each statistic in "
+                f"hold; a p-value below {FINDING} is a finding. That the family fits the attempts "
+                f"made says little about k far beyond them.{adaptive} In the figures, above, "
+                "bars hold 95% of the replicated data and dots are the data; below is each statistic in "
                 "standard deviations of replicated data, and an open dot is a finding."
             ),
             Table(

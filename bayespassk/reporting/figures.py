@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayespassk.asking.spread import spread_of_p
-from bayespassk.options import TARGETS
+from bayespassk.options import FINDING, TARGETS
 from bayespassk.plot import (
     WIDTH,
     as_image,
@@ -185,7 +185,7 @@ def _compare(table: "pd.DataFrame") -> _Drawn:
 
 def _worst(found: Findings) -> list[str]:
     """Return the systems whose check is drawn: those with findings before others."""
-    missed = (found.check["p_value"] < 0.05).sum("statistic").values
+    missed = (found.check["p_value"] < FINDING).sum("statistic").values
     order = np.argsort(-missed, kind="stable")[:PANELS]
     return [str(found.check["system"].values[i]) for i in np.sort(order)]
 
@@ -195,7 +195,7 @@ def _check(found: Findings, i: int, system: str) -> _Drawn:
     one = found.check.sel(system=[system])
     plot_check(one, ax=axes.reshape(1, 2))
     rows = [row for row in found.data["checks"]["rows"] if row["system"] == system]
-    missed = [str(row["statistic"]) for row in rows if row["p_value"] < 0.05]
+    missed = [str(row["statistic"]) for row in rows if row["p_value"] < FINDING]
     said = f"outside for {', '.join(missed)}" if missed else "inside for every statistic"
     return (
         f"check-{i + 1}",

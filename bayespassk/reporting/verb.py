@@ -114,7 +114,7 @@ def report(
     check_interval(prob, "eti")
     first = next(iter(named.values()))
     targets = check_targets(first, target)
-    seed = first.seed if random_seed is None else int(random_seed)
+    seed = first.seed_or(random_seed)
     found = collect(named, ks, targets, prob, seed)
     form(found, Path(path))
     return found.data

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bayespassk.asking.influence import FAR, LIMIT
-from bayespassk.judging.replicating import LIMIT as MISSED
+from bayespassk.options import FINDING
 
 __all__ = ["LEVELS", "verdict"]
 
@@ -85,7 +85,7 @@ def _attempts(data: Mapping[str, Any]) -> Iterator[Reason]:
 
 def _check(rows: list[dict[str, Any]]) -> Iterator[Reason]:
     """Say what the family is wrong about."""
-    missed = [row for row in rows if row["p_value"] < MISSED]
+    missed = [row for row in rows if row["p_value"] < FINDING]
     for row in missed[:NAMED]:
         yield WARNINGS, f"Check of {row['system']}: {row['finding']}."
     if len(missed) > NAMED:
