@@ -324,8 +324,8 @@ def _checks(data: Mapping[str, Any]) -> Section:
                 "ended as they were in the data. What the family expects is what 95% of them "
                 f"hold; a p-value below {FINDING} is a finding. That the family fits the attempts "
                 f"made says little about k far beyond them.{adaptive} In the figures, above, "
-                "bars hold 95% of the replicated data and dots are the data; below is each statistic in "
-                "standard deviations of replicated data, and an open dot is a finding."
+                "bars hold 95% of the replicated data and dots are the data; below is each "
+                "statistic in standard deviations of replicated data, and an open dot is a finding."
             ),
             Table(
                 "What the data are, and what the family expects",
