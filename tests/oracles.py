@@ -167,14 +167,18 @@ def density(prior: bp.Prior, x: np.ndarray) -> np.ndarray:
 def grid_posterior(counts: bp.Counts, family: bp.Beta) -> dict[str, np.ndarray]:
     """Return the posterior of a beta on a grid of (log a, log b): points and their weights.
 
-    Plain sums of gammaln over problems; a coarse grid finds the mode, a fine one covers it.
+    Plain sums of betaln over outcomes, each times its number of problems; a coarse grid finds the
+    mode, a fine one covers it.
     """
-    c, n = counts.successes.astype(float), counts.attempts.astype(float)
+    outcomes, times = np.unique(
+        np.stack([counts.successes, counts.attempts]).astype(float), axis=1, return_counts=True
+    )
+    c, n = outcomes
 
     def log_posterior(log_a, log_b):
         a, b = np.exp(log_a)[..., None], np.exp(log_b)[..., None]
         likelihood = sp.betaln(a + c, b + n - c) - sp.betaln(a, b)
-        return likelihood.sum(-1) + density(family.log_a, log_a) + density(family.log_b, log_b)
+        return likelihood @ times + density(family.log_a, log_a) + density(family.log_b, log_b)
 
     log_a, log_b = np.linspace(-12, 6, 120), np.linspace(-20, 40, 240)
     for points in (160, 160, 160):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import arviz as az
 import numpy as np
@@ -32,9 +33,11 @@ def assert_posterior(fit, system, oracle, *, mean_error=MEAN_ERROR, sd_error=SD_
         assert abs(values.std() / sd - 1) < sd_error, name
 
 
-def test_nuts_agrees_with_a_grid(counts, fit):
+def test_both_samplers_agree_with_a_grid(counts, fit, nuts):
     for system in counts.systems:
-        assert_posterior(fit, system, grid_posterior(counts.select(system), bp.Beta()))
+        oracle = grid_posterior(counts.select(system), bp.Beta())
+        for one in (fit, nuts):
+            assert_posterior(one, system, oracle)
 
 
 CASES = {
@@ -57,9 +60,11 @@ CASES = {
 
 @pytest.mark.parametrize("counts", CASES.values(), ids=CASES.keys())
 @pytest.mark.filterwarnings("ignore::bayespassk.errors.PriorDrivenWarning")
-def test_nuts_agrees_with_a_grid_where_data_are_odd(counts):
-    fit = bp.fit(counts, bp.Beta(), pooling="none", draws=4000, random_seed=2, **QUIET)
-    assert_posterior(fit, "system", grid_posterior(counts, bp.Beta()))
+def test_both_samplers_agree_with_a_grid_where_data_are_odd(counts):
+    oracle = grid_posterior(counts, bp.Beta())
+    for method in ("quadrature", "nuts"):
+        options = {"pooling": "none", "method": method, "draws": 4000} | QUIET
+        assert_posterior(bp.fit(counts, bp.Beta(), random_seed=2, **options), "system", oracle)
 
 
 def test_priors_are_used(counts):
@@ -335,28 +340,44 @@ def test_counts_must_be_counts(counts):
         bp.fit(counts.to_dataframe(), bp.Beta(), pooling="none")
 
 
-def test_threads_may_fit_at_once(counts):
+def test_threads_may_fit_at_once(counts, monkeypatch):
     """Two threads that compile at once can hang: they take turns."""
-    families = [bp.Beta(log_a=bp.Prior(-1.0, sd)) for sd in (0.7, 0.8)]
-    fits = {}
+    import nutpie
 
-    def work(family):
-        fits[family] = bp.fit(counts, family, pooling="none", random_seed=1, **QUIET)
+    inside, most = [], []
 
-    threads = [threading.Thread(target=work, args=(family,)) for family in families]
+    def compile_slowly(_model):
+        inside.append(threading.get_ident())
+        most.append(len(inside))
+        time.sleep(0.2)
+        inside.pop()
+
+    def work(sd):
+        family = bp.Beta(log_a=bp.Prior(-1.0, sd))
+        nuts_module._compiled(family, setup.hierarchy, setup.data())
+
+    monkeypatch.setattr(nutpie, "compile_pymc_model", compile_slowly)
+    monkeypatch.setattr(nuts_module, "_CACHE", {})
+    setup = Setup.of(counts, bp.Beta(), "none", None).of_system(0)
+    threads = [threading.Thread(target=work, args=(sd,)) for sd in (0.7, 0.8, 0.9)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=300)
-    assert set(fits) == set(families)
+        thread.join(timeout=60)
+    assert most == [1, 1, 1]
+    assert len(nuts_module._CACHE) == 3
 
 
-def test_draws_do_not_depend_on_the_compilation_cache(fit, tmp_path):
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.ConvergenceWarning")
+def test_draws_do_not_depend_on_the_compilation_cache(counts, tmp_path):
     """A process whose cache of compiled functions is empty draws the same, bit by bit."""
+    options = {"pooling": "none", "method": "nuts", "draws": 100, "tune": 200, "random_seed": 1}
+    options |= QUIET
+    fit = bp.fit(counts, bp.Beta(), **options)
     code = (
         "import bayespassk as bp, sys\n"
         "counts = bp.thin(bp.load_example(), 100, random_seed=1)\n"
-        "fit = bp.fit(counts, bp.Beta(), pooling='none', random_seed=1, progress=False)\n"
+        f"fit = bp.fit(counts, bp.Beta(), **{options})\n"
         "sys.stdout.write(fit['posterior']['log_a'].values.tobytes().hex())"
     )
     cold = {"PYTENSOR_FLAGS": f"base_compiledir={tmp_path}", "NUMBA_CACHE_DIR": str(tmp_path)}

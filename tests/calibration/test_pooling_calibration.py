@@ -8,6 +8,7 @@ or all of it; they are part of the prior.
 import warnings
 
 import numpy as np
+import pytest
 import xarray as xr
 
 import bayespassk as bp
@@ -73,7 +74,7 @@ def ranks_once(rng, prior=None, **options):
 
 def table_of(simulations, bins, seed, prior=None, **options):
     """Return what :func:`bayespassk.summarize_calibration` makes of many such ranks."""
-    options = {"draws": 300, "tune": 400, "chains": 2} | options
+    options = {"draws": 300, "chains": 2} | options
     results = [
         ranks_once(np.random.default_rng([seed, i]), prior, **options) for i in range(simulations)
     ]
@@ -88,10 +89,16 @@ def table_of(simulations, bins, seed, prior=None, **options):
     return bp.summarize_calibration(ranks, bins)
 
 
-def test_ranks_of_the_truth_are_uniform(full_size):
-    table = table_of(300, 10, 11) if full_size else table_of(60, 5, 11)
+@pytest.mark.parametrize("method", ["quadrature", "nuts"])
+def test_ranks_of_the_truth_are_uniform(method, full_size):
+    """By NUTS in the larger form; tests/test_lattice.py compares the two on one log."""
+    if method == "nuts" and not full_size:
+        pytest.skip("takes as long as all others of this file: run with --slow")
+    options = {"tune": 400} if method == "nuts" else {}
+    size = (300, 10, 11) if full_size else (60, 5, 11)
+    table = table_of(*size, method=method, **options)
     worst = table.loc[table["p_value"].idxmin()]
-    assert worst["p_value"] > FALSE_ALARM / len(table), table.to_string()
+    assert worst["p_value"] > FALSE_ALARM / 2 / len(table), table.to_string()
     assert (table["converged"] > 0.9 * table["simulations"]).all()  # divergences are rare
 
 
