@@ -23,7 +23,6 @@ def simulated(parameters, problems, attempts, k, target):
             bp.Beta(),
             pooling="none",
             draws=400,
-            tune=400,
             chains=2,
             random_seed=seed,
             progress=False,

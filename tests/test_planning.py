@@ -10,7 +10,7 @@ from bayespassk.cli import cli
 
 PROBLEMS = 40
 P = np.geomspace(0.002, 0.5, PROBLEMS)
-LIGHT = {"family": bp.Beta(), "pooling": "none", "draws": 500, "tune": 500, "chains": 2}
+LIGHT = {"family": bp.Beta(), "pooling": "none", "draws": 500, "chains": 2}
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::bayespassk.errors.ConvergenceWarning"),

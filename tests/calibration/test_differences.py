@@ -74,7 +74,6 @@ def ranks_of_one(rng):
             bp.Beta(),
             pooling="none",
             draws=300,
-            tune=300,
             chains=2,
             random_seed=seed,
             progress=False,
