@@ -113,16 +113,22 @@ def test_saber_anchored_and_budget_agree_with_saber(counts):
 
 @pytest.mark.parametrize("case", ["heavy tail", "few attempts"])
 def test_the_interval_of_saber_agrees_with_its_simulated_one(case):
-    """saber-risk simulates expectations with 100,000 draws: the error of its SE is below 2%."""
+    """saber-risk simulates expectations anew for each k: the sd of its SE is 0.8%, over seeds.
+
+    The ends of an interval are those of alpha put into the anchored formula, so that the log of the
+    ratio of fail@k at its ends is 2 z SE log(k/n): it is compared to 4%, 5 standard deviations.
+    Between the ends themselves that error is magnified where the band is at 1.
+    """
     counts = simulated(*CASES[case])
     np.random.seed(0)  # noqa: NPY002 -- what saber-risk draws from
     ks = [100, 10_000, 10**6]
     found = saber_fit(counts).predict(ks, confidence=0.9)
-    ours = saber_anchored_interval(counts, ks, prob=0.9)[0]
-    length = np.array([one.ci_upper - one.ci_lower for one in found])
-    for end, name in enumerate(["ci_lower", "ci_upper"]):
-        difference = ours[:, end] - [getattr(one, name) for one in found]
-        assert (np.abs(difference) <= 0.03 * length + 1e-9).all()
+    ours = saber_anchored_interval(counts, ks, prob=0.9)[0].values
+    theirs = np.array([(one.ci_lower, one.ci_upper) for one in found])
+    wide, want = (np.log((1 - ends[:, 0]) / (1 - ends[:, 1])) for ends in (ours, theirs))
+    np.testing.assert_allclose(wide, want, rtol=0.04)
+    middle, centre = (np.log((1 - ends) ** 0.5).sum(1) for ends in (ours, theirs))
+    np.testing.assert_allclose(middle, centre, atol=0.04 * want.max() / 2)
 
 
 def cells_of(n):
