@@ -7,10 +7,14 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 import bayespassk as bp
 
 mpl.use("agg")
+
+settings.register_profile("patient", deadline=None)  # a busy machine is no fault
+settings.load_profile("patient")
 
 LONGEST = ()
 """Files to begin with, the longest first, so that no process is left with one at the end."""

@@ -204,7 +204,7 @@ def test_a_difference_of_forecasts_that_are_mostly_prior_is_warned_about_as_they
     )
     fit = bp.fit(few, bp.Beta(), pooling="none", random_seed=1, progress=False)
     bp.difference(fit, "x", "y", 50)
-    with pytest.warns(bp.errors.ForecastWarning, match="that the difference rests on: ") as caught:
+    with pytest.warns(bp.errors.ForecastWarning, match="which the difference rests on: ") as caught:
         bp.difference(fit, "x", "y", [1, 10**6], "population")
     with pytest.warns(
         bp.errors.ForecastWarning, match="attempts in the forecast of 2 of 2"
@@ -216,7 +216,7 @@ def test_a_difference_of_forecasts_that_are_mostly_prior_is_warned_about_as_they
     assert (said.systems, said.k) == (want.systems, want.k) == (("x", "y"), 10**6)
     assert said.prior_share == want.prior_share
     with pytest.warns(
-        bp.errors.ForecastWarning, match="that the crossing budget rests on: .* for 'y'"
+        bp.errors.ForecastWarning, match="which the crossing budget rests on: .* for 'y'"
     ):
         bp.crossing_budget(fit, "x", "y", "population")
 

@@ -161,7 +161,7 @@ class Budget(Question):
     values: Floats
     name: ClassVar[str] = "budget"
     dim: ClassVar[str] = "pass_at_k"
-    rests_on: ClassVar[str] = "the forecast that the median budget rests on"
+    rests_on: ClassVar[str] = "the median budget"
 
     def of_kind(self, kind: Kind) -> Floats:
         """Return the budgets of new problems."""

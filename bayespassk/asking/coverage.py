@@ -108,7 +108,7 @@ class CoverageAtCost(Question):
     values: Floats
     name: ClassVar[str] = "coverage"
     dim: ClassVar[str] = "cost"
-    rests_on: ClassVar[str] = "the forecast at the rounds that the largest cost pays for,"
+    rests_on: ClassVar[str] = "the coverage at the largest cost"
     not_of_runs: ClassVar[str] = "coverage_at_cost, which is no matter of one run"
 
     def of_kind(self, kind: Kind) -> Floats:

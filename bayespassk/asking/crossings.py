@@ -108,7 +108,7 @@ def crossing_budget(
     seed = pair.fitted.seed_or(random_seed)
     ahead, budget = _search(pair, ks, target, seed)
     far = min(float(np.quantile(budget, 0.975, method="inverted_cdf")), float(most))
-    warn_of_pair(pair, int(far), target, seed, "the forecast that the crossing budget rests on")
+    warn_of_pair(pair, int(far), target, seed, "the crossing budget")
     leader = np.where(ahead > 0, pair.a, np.where(ahead < 0, pair.b, ""))
     return xr.DataArray(
         budget,

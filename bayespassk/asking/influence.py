@@ -133,7 +133,7 @@ def warn_if_prior_rules(
     draws : callable
         Takes the position of a system; returns the draws of its forecast at that k, dims (draw,).
     rests_on : str
-        What is forecast there, in words.
+        What rests on that forecast, in words; empty if it is what was asked for.
     """
     most = fitted.most_attempts
     shares: dict[int, float] = {}
@@ -155,11 +155,12 @@ def warn_if_prior_rules(
         + f"{most[system]:,} attempts a problem)"
         for system in worst[:NAMED]
     ]
+    rests = f", which {rests_on} rests on" if rests_on else ""
     warnings.warn(
         ForecastWarning(
             f"at k = {_k(max(far[system] for system in worst))} the prior weighs more than the "
-            f"attempts in {rests_on} of {len(shares)} of {len(far)} systems: {', '.join(each)}"
-            f"{', ...' if len(shares) > NAMED else ''}. What to do: more attempts or more "
+            f"attempts in the forecast of {len(shares)} of {len(far)} systems{rests}: "
+            f"{', '.join(each)}{', ...' if len(shares) > NAMED else ''}. What to do: more attempts or more "
             "problems; forecasts from several families (bp.compare); or a prior you would defend. "
             "See bp.sensitivity for other k",
             systems=[fitted.systems[system] for system in sorted(shares)],

@@ -114,7 +114,7 @@ def difference(
     check_target(target)
     seed = pair.fitted.seed_or(random_seed)
     values = gap(pair, ks, target, seed)
-    warn_of_pair(pair, int(ks.max()), target, seed, "the forecast that the difference rests on")
+    warn_of_pair(pair, int(ks.max()), target, seed, "the difference")
     return xr.DataArray(
         values,
         dims=("chain", "draw", "k"),

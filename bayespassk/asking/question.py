@@ -92,14 +92,14 @@ class Question(ABC):
     values : array, dims (value,)
         What it is asked at, such as numbers of attempts.
     rests_on : str
-        The forecast that the answer is made of, for the warning where the prior rules.
+        What rests on a forecast there, for the warning where the prior rules; empty for a forecast.
     not_of_runs : str
         Why there is no answer of one run, if there is none: "target must be ... for" this.
     """
 
     name: ClassVar[str]
     dim: ClassVar[str] = "k"
-    rests_on: ClassVar[str] = "the forecast"
+    rests_on: ClassVar[str] = ""
     not_of_runs: ClassVar[str] = ""
     values: NDArray[Any]
 
