@@ -146,28 +146,36 @@ def warn_if_prior_rules(
                 shares[system] = share
     if not shares:
         return
-    worst = sorted(shares, key=lambda system: -shares[system])
-    k = min(max(far[system] for system in worst), MOST_K)
-    several = len({far[system] for system in worst}) > 1
-    each = [
-        f"{shares[system]:.0%} for {fitted.systems[system]!r} ("
-        + (f"k = {_k(far[system])}, " if several else "")
-        + f"{most[system]:,} attempts a problem)"
-        for system in worst[:NAMED]
-    ]
-    rests = f", which {rests_on} rests on" if rests_on else ""
+    ruled = sorted(shares)
     warnings.warn(
         ForecastWarning(
-            f"at k = {_k(max(far[system] for system in worst))} the prior weighs more than the "
-            f"attempts in the forecast of {len(shares)} of {len(far)} systems{rests}: "
-            f"{', '.join(each)}{', ...' if len(shares) > NAMED else ''}. What to do: more attempts or more "
-            "problems; forecasts from several families (bp.compare); or a prior you would defend. "
-            "See bp.sensitivity for other k",
-            systems=[fitted.systems[system] for system in sorted(shares)],
-            k=int(k),
-            prior_share=[shares[system] for system in sorted(shares)],
+            _message(fitted, far, shares, rests_on),
+            systems=[fitted.systems[system] for system in ruled],
+            k=int(min(max(far[system] for system in ruled), MOST_K)),
+            prior_share=[shares[system] for system in ruled],
         ),
         stacklevel=stacklevel + 1,
+    )
+
+
+def _message(
+    fitted: Fitted, far: Mapping[int, float], shares: Mapping[int, float], rests_on: str
+) -> str:
+    """Return what is said of the systems whose forecasts are mostly prior, the worst first."""
+    worst = sorted(shares, key=lambda system: -shares[system])
+    ks = {far[system] for system in worst}
+    each = [
+        f"{shares[system]:.0%} for {fitted.systems[system]!r} ("
+        + (f"k = {_k(far[system])}, " if len(ks) > 1 else "")
+        + f"{fitted.most_attempts[system]:,} attempts a problem)"
+        for system in worst[:NAMED]
+    ]
+    return (
+        f"at k = {_k(max(ks))} the prior weighs more than the attempts in the forecast of "
+        f"{len(shares)} of {len(far)} systems{f', which {rests_on} rests on' if rests_on else ''}: "
+        f"{', '.join(each)}{', ...' if len(shares) > NAMED else ''}. What to do: more attempts or "
+        "more problems; forecasts from several families (bp.compare); or a prior you would defend. "
+        "See bp.sensitivity for other k"
     )
 
 
