@@ -7,6 +7,7 @@ from scipy import special as sp, stats
 
 import bayespassk as bp
 from bayespassk.families.base import declared, log_prior
+from bayespassk.fitting.model import Setup
 from bayespassk.posterior.likelihood import cell_log_moments
 
 QUIET = {"progress": False, "method": "quadrature"}
@@ -36,7 +37,7 @@ def by_sums(counts, family, points):
     priors = declared(family)
     axes = [prior.loc + prior.scale * np.linspace(-8, 8, points) for prior in priors.values()]
     free = dict(zip(priors, (axis.ravel() for axis in np.meshgrid(*axes)), strict=True))
-    cells = bp.fitting.Setup.of(counts, family, "none", None).cells
+    cells = Setup.of(counts, family, "none", None).cells
     moments = cell_log_moments(family, family.natural(free), cells)
     log_density = moments @ cells.problems + log_prior(family, free)
     weight = sp.softmax(log_density)
