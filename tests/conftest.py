@@ -16,7 +16,21 @@ mpl.use("agg")
 settings.register_profile("patient", deadline=None)  # a busy machine is no fault
 settings.load_profile("patient")
 
-LONGEST = ()
+LONGEST = (
+    "test_cli.py",
+    "test_recovery.py",
+    "test_many.py",
+    "test_verifying.py",
+    "test_fitting.py",
+    "test_notebooks.py",
+    "test_producers.py",
+    "test_pooling.py",
+    "test_contract.py",
+    "test_covariates.py",
+    "test_documents.py",
+    "test_lattice.py",
+    "test_reporting.py",
+)
 """Files to begin with, the longest first, so that no process is left with one at the end."""
 
 DATA = Path(os.environ.get("BAYESPASSK_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -549,7 +549,7 @@ def test_a_batch_says_what_failed_in_its_status_and_goes_on(logs, tmp_path):
 def test_an_interrupted_batch_ends_its_processes_and_goes_on_from_where_it_was(tmp_path):
     logs, out = tmp_path / "logs", tmp_path / "out"
     logs.mkdir()
-    made([f"s{i}" for i in range(30)]).to_dataframe().to_csv(logs / "a.csv", index=False)
+    made([f"s{i}" for i in range(12)]).to_dataframe().to_csv(logs / "a.csv", index=False)
     code = (
         "import os, signal, sys, bayespassk.cli, bayespassk.running.journal\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job's children ignore it\n"
@@ -568,7 +568,7 @@ def test_an_interrupted_batch_ends_its_processes_and_goes_on_from_where_it_was(t
     assert len(journal(out)) == 5
     assert len(pd.read_csv(out / "summary.csv")) in (4, 5)
     first = {tuple(line["fit"]): line["seconds"] for line in journal(out)}
-    assert "30 fits: 30 ok" in run("batch", logs, "-o", out, *LIGHT, "--cores", 1).stderr
+    assert "12 fits: 12 ok" in run("batch", logs, "-o", out, *LIGHT, "--cores", 1).stderr
     again = {tuple(line["fit"]): line["seconds"] for line in journal(out)}
-    assert len(journal(out)) == len(again) == 30
+    assert len(journal(out)) == len(again) == 12
     assert again | first == again
