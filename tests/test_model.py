@@ -71,7 +71,8 @@ def test_problems_that_differ_by_a_covariate_have_parameters_of_their_own():
     setup = Setup.of(counts, bp.Beta(), "none", "level")
     assert setup.group_system.tolist() == [0, 0, 1]
     assert setup.cells.problems.tolist() == [1, 2, 1]
-    assert setup.effects == ["problem_effect_log_a", "problem_effect_logit_mean"]
+    effects = [name for name, dims in setup.dims.items() if "problem_column" in dims]
+    assert effects == ["problem_effect_log_a", "problem_effect_logit_mean"]
     second = setup.of_system(1)
     assert second.cells.problems.tolist() == [1]
     assert second.cells.system.tolist() == [0]
