@@ -14,6 +14,7 @@ __all__ = [
     "FINDING",
     "MOST_K",
     "TARGETS",
+    "Known",
     "Target",
     "check_interval",
     "check_k",
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 type Target = Literal["benchmark", "population", "realised"]
+type Known = Literal["benchmark", "population"]
+"""The targets of what is no matter of one run."""
 
 TARGETS: dict[str, str] = {
     "benchmark": "the mean over the problems attempted",

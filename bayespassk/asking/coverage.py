@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import xarray as xr
@@ -13,12 +13,10 @@ from bayespassk.asking.curves import complementary, interpolated
 from bayespassk.asking.pass_at_k import FailAt, FailAtK, fail_of_kind, fail_of_problems
 from bayespassk.asking.question import Kind, Question, ask
 from bayespassk.asking.seen import Seen
-from bayespassk.options import MOST_K, check_values
+from bayespassk.options import MOST_K, Known, check_values
 from bayespassk.posterior.fitted import Fitted, opened
 
 __all__ = ["CoverageAtCost", "coverage_at_cost"]
-
-type Known = Literal["benchmark", "population"]
 
 DIRECT = 32
 """Up to this round, coverage sums round by round; beyond it integrates."""

@@ -29,7 +29,7 @@ from bayespassk.options import MOST_K, check_target
 from bayespassk.posterior.covariates import design_at
 from bayespassk.posterior.fitted import Fitted, Part
 
-__all__ = ["Kind", "Mean", "Question", "answer", "ask", "columns_at", "labelled", "targeted"]
+__all__ = ["Kind", "Mean", "Question", "answer", "ask", "columns_at", "labelled"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,11 +197,6 @@ ANSWERS: dict[str, _Of] = {
 """What each target makes of a question."""
 
 
-def targeted(question: Question, target: str) -> None:
-    """Raise an error unless the question has an answer for this target."""
-    check_target(target, question.not_of_runs)
-
-
 def answer(
     fitted: Fitted,
     system: int,
@@ -240,7 +235,7 @@ def ask(
     OptionError
         If the target means nothing for the question.
     """
-    targeted(question, target)
+    check_target(target, question.not_of_runs)
     if at is not None and target != "population":
         raise OptionError(f"at needs target='population', as it is of new problems; got {target!r}")
     seed = fitted.seed_or(random_seed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -10,12 +10,10 @@ import xarray as xr
 from bayespassk.arrays import CHUNK, Floats
 from bayespassk.asking.question import Kind, Question, ask
 from bayespassk.asking.seen import Seen
-from bayespassk.options import check_values
+from bayespassk.options import Known, check_values
 from bayespassk.posterior.fitted import Fitted, Part, opened
 
 __all__ = ["ShareAbove", "probability_impossible", "share_above"]
-
-type Known = Literal["benchmark", "population"]
 
 
 def share_above(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import xarray as xr
@@ -14,7 +14,7 @@ from bayespassk.asking.question import Mean, ask
 from bayespassk.errors import OptionError
 from bayespassk.families import Family, Verified
 from bayespassk.families.base import Parameters
-from bayespassk.options import MOST_K, check_interval, check_k
+from bayespassk.options import MOST_K, Known, check_interval, check_k
 from bayespassk.posterior.fitted import Fitted, opened
 from bayespassk.special import NUMPY
 
@@ -29,8 +29,6 @@ __all__ = [
     "resampling_utility",
     "true_pass_at_k",
 ]
-
-type Known = Literal["benchmark", "population"]
 
 GRID = np.unique(np.append(np.arange(1, 21), np.geomspace(20, 10_000, 41).round()).astype(np.int64))
 """The k at which the utility is computed if none are given."""
