@@ -158,6 +158,13 @@ class Mean(Question):
         """
         return rates_of(family, parameters, rng, successes, failures)
 
+    def at(self, family: Family, parameters: Parameters, logit: Floats) -> Floats:
+        """Return what :meth:`each` takes from logit p, dims (..., draw, node).
+
+        `parameters` have dims (draw,), `logit` (draw, node); the first may be of size 1.
+        """
+        return family.rates(parameters, logit)
+
     @abstractmethod
     def each(self, drawn: Floats, value: float) -> Floats:
         """Return the function at one of `values`, dims (draw, problem)."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from bayespassk.arrays import CHUNK, Floats, Ints
 from bayespassk.families import Family
 from bayespassk.families.base import Parameters
+from bayespassk.families.spreading import spread
 from bayespassk.options import system_seed
 from bayespassk.posterior.fitted import Fitted, Part
 from bayespassk.special import log_no_success
@@ -39,11 +40,11 @@ class Averaged(Protocol):
     ) -> Floats:
         """Draw what `each` takes, dims (..., draw, problem)."""
 
+    def at(self, family: Family, parameters: Parameters, logit: Floats) -> Floats:
+        """Return what `each` takes from logit p, dims (..., draw, problem)."""
+
     def each(self, drawn: Floats, value: float) -> Floats:
         """Return the function at one of `values`, dims (draw, problem)."""
-
-    def expected(self, family: Family, parameters: Parameters, c: Any, f: Any) -> Floats:
-        """Return its expectation for problems seen with (c, f), dims (draw, cell, value)."""
 
 
 class Seen:
@@ -51,12 +52,8 @@ class Seen:
 
     Given the parameters, problems are independent, and p of a problem with (c, n) comes from its
     own posterior. Problems with equal counts are drawn one by one if there are at most `COPIES`
-    of them. Where there are more, cost must not grow with their number w:
-
-    * a mean over problems: the mean over `COPIES` = m of them is pulled towards its expectation
-      by sqrt(m / w). This has exactly the mean, and the covariance over k, of the mean over all
-      w, and by the central limit theorem very nearly its distribution.
-    * a run: how many of the w are first solved between one k and the next is multinomial.
+    of them. Where there are more, cost must not grow with their number: how many of them have
+    which p is multinomial, and so is how many are first solved between one k and the next.
 
     Parameters
     ----------
@@ -85,29 +82,41 @@ class Seen:
         self.seed = system_seed(seed, fitted.systems[system])
 
     def mean(self, question: Averaged) -> Floats:
-        """Return the mean over problems of a function of the p of each, dims (chain, draw, value).
-
-        Where many problems have equal counts, it is drawn of some of them and expected of the rest.
-        """
+        """Return the mean over problems of a function of the p of each, dims (chain, draw, value)."""
         values = question.values
         result = np.zeros((self.shape[0] * self.shape[1], len(values)))
         for part, cells, draws, parameters, rng in self._blocks():
-            problems = part.cells.problems
-            many, copies = cells & (problems > COPIES), np.minimum(problems, COPIES)
-            pull = np.sqrt(copies / problems)
-            weight = np.where(cells, pull * problems / copies, 0.0) / self.problems
-            copies = np.where(cells, copies, 0)
+            copies = np.where(cells & ~_many(part), part.cells.problems, 0)
+            if not copies.any():
+                continue
             drawn = question.drawn(self.family, parameters, rng, *_each(part, copies))
-            weight = np.repeat(weight, copies)
-            means = [question.each(drawn, value) @ weight for value in values]
-            result[draws] += np.stack(means, axis=-1)
+            result[draws] += np.stack([question.each(drawn, v).sum(-1) for v in values], axis=-1)
+        rng = np.random.default_rng([self.seed, 8])
+        for part in self.parts:
+            many = _many(part)
             if many.any():
-                weight = ((1 - pull) * problems)[many] / self.problems
-                c, f = _large(part, many)
-                for some, given in _in_parts(draws, parameters, c.size * len(values)):
-                    expected = question.expected(self.family, given, c, f)
-                    result[some] += np.einsum("scj,c->sj", expected, weight)
-        return result.reshape(*self.shape, len(values))
+                self._add_spread(result, question, part, many, rng)
+        return (result / self.problems).reshape(*self.shape, len(values))
+
+    def _add_spread(
+        self,
+        result: Floats,
+        question: Averaged,
+        part: Part,
+        many: NDArray[np.bool_],
+        rng: np.random.Generator,
+    ) -> None:
+        """Add the sums over the problems of the large cells, dims (draw, value)."""
+        flat = {name: value.ravel() for name, value in part.parameters.items()}
+        cells = part.cells
+        counts = cells.successes[many], cells.failures[many], cells.problems[many]
+        for one in spread(self.family, flat, rng, *counts):
+            own = {name: value[one.draws] for name, value in flat.items()}
+            at = question.at(self.family, own, one.logit)
+            for j, value in enumerate(question.values):
+                each = question.each(at, value)
+                total = one.problems @ each[0] if len(each) == 1 else (one.problems * each).sum(-1)
+                result[one.draws, j] += total
 
     def realised(self, ks: Ints | Floats) -> Floats:
         """Return the share of problems that one new run solves by k, dims (chain, draw, k).
@@ -119,7 +128,7 @@ class Seen:
         order = np.argsort(ks)
         for part, cells, draws, parameters, rng in self._blocks():
             problems = part.cells.problems
-            many = cells & (problems > COPIES)
+            many = cells & _many(part)
             few = _each(part, np.where(cells & ~many, problems, 0))
             rate = rates_of(self.family, parameters, rng, *few)
             patience = rng.standard_exponential(rate.shape)
@@ -247,6 +256,11 @@ def _in_parts(
         some = slice(i, min(i + step, draws.stop))
         inner = slice(some.start - draws.start, some.stop - draws.start)
         yield some, {name: value[inner] for name, value in parameters.items()}
+
+
+def _many(part: Part) -> NDArray[np.bool_]:
+    """Return which cells have too many problems to draw them one by one, dims (cell,)."""
+    return part.cells.problems > COPIES
 
 
 def _large(part: Part, many: NDArray[np.bool_]) -> tuple[Floats, Floats]:

@@ -397,8 +397,13 @@ class _OfTruth(Mean):
         """Draw -log(1-p), p t / q and -log(1-q), dims (3, draw, problem)."""
         verified = cast("Verified", family)
         logit = verified.draw_truth(parameters, rng, successes, failures)
-        _, rejected, correct = verified.judged(parameters, logit)
-        return np.stack([-NUMPY.log_sigmoid(-logit), np.exp(correct), -rejected])
+        return self.at(family, parameters, logit)
+
+    def at(self, family: Family, parameters: Parameters, logit: Floats) -> Floats:
+        """Return -log(1-p), p t / q and -log(1-q) from logit p, dims (3, draw, problem)."""
+        _, rejected, correct = cast("Verified", family).judged(parameters, logit)
+        rate = np.broadcast_to(-NUMPY.log_sigmoid(-logit), rejected.shape)
+        return np.stack([rate, np.exp(correct), -rejected])
 
     def expected(self, family: Family, parameters: Parameters, c: Any, f: Any) -> Floats:
         """Return the expectation of the truth."""

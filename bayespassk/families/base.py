@@ -372,6 +372,14 @@ class Family(ABC):
         `parameters` have dims (draw,), the counts (problem,).
         """
 
+    def rates(self, parameters: Parameters, logit: Floats) -> Floats:
+        """Return -log(1-p), dims (draw, node), where an attempt succeeds with probability p.
+
+        `parameters` have dims (draw,), `logit` is logit p.
+        """
+        del parameters
+        return np.asarray(-NUMPY.log_sigmoid(-logit))
+
     @abstractmethod
     def leaves(self, parameters: Parameters, xp: Special = NUMPY) -> Iterable[Leaf]:
         """Return the densities and the points that this family is made of, with their shares.

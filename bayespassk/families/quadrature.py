@@ -13,7 +13,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -91,6 +91,9 @@ class Piece:
 
 class Nodes(ABC):
     """What follows from nodes with weights: the moments of a distribution, and draws from it."""
+
+    reaches_one: ClassVar[bool] = True
+    """Whether p may be so near to 1 that 1e12 attempts may all succeed."""
 
     @abstractmethod
     def constants(
@@ -241,8 +244,13 @@ class Nodes(ABC):
         return np.asarray(np.exp(drawn))
 
     def nodes_of_seen(self, a: Floats, b: Floats, parameters: Parameters) -> dict[str, Any]:
-        """Return the nodes to draw from given (a, b), which serve further failures too."""
-        constants = self.constants(*_with_later(a, b), parameters)
+        """Return the nodes to draw from given (a, b), which serve further attempts too."""
+        later_a, later_b = _with_later(a, b)
+        if self.reaches_one:
+            more_b, more_a = _with_later(b, a)
+            later_a = np.concatenate([later_a, more_a[len(a) :]])
+            later_b = np.concatenate([later_b, more_b[len(b) :]])
+        constants = self.constants(later_a, later_b, parameters)
         return _of_pairs(constants, slice(len(a)))
 
     def draw_nodes(
@@ -262,19 +270,49 @@ class Nodes(ABC):
         parameters, point = distinct_draws(parameters)
         order = np.argsort(point, kind="stable")  # what is looked up together lies together
         point = point[order]
-        whole = self.nodes_of_seen(a, b, parameters)
         columns = [np.flatnonzero(which == i) for i in range(len(pairs))]
         uniform = [rng.random((len(order), len(copies))) for copies in columns]
+        whole = self.nodes_of_seen(a, b, parameters)
+        for points, i, values, shares in self._weighed(parameters, whole, of):
+            rows = slice(*np.searchsorted(point, [points.start, points.stop]))
+            mine = point[rows] - points.start
+            node = _choose(shares, mine, uniform[i][rows])
+            drawn = values[node] if values.ndim == 1 else values[mine[:, None], node]
+            result[np.ix_(columns[i], order[rows])] = drawn.T
+        return result.T
+
+    def spread(
+        self, parameters: Parameters, a: Floats, b: Floats
+    ) -> Iterator[tuple[slice, int, Floats, Floats]]:
+        """Yield how p of problems seen with (a, b) is spread over the nodes.
+
+        Some draws of the parameters and the position of a pair at a time, with logit p at the
+        nodes, dims (node,) or (draw, node), and the share of each, dims (draw, node).
+        """
+        whole = self.nodes_of_seen(a, b, parameters)
+        for draws, i, logit, shares in self._weighed(parameters, whole, self.logit):
+            yield draws, i, logit, shares / shares.sum(-1, keepdims=True)
+
+    def logit(self, piece: Any) -> Floats:
+        """Return logit p at the nodes."""
+        return np.asarray(piece.log_p - piece.log_q)
+
+    def _weighed(
+        self, parameters: Parameters, whole: Mapping[str, Any], of: Callable[[Any], Floats]
+    ) -> Iterator[tuple[slice, int, Floats, Floats]]:
+        """Yield for some draws and a pair a value of each node, and its posterior weight.
+
+        Dims (node,) or (draw, node), and (draw, node). Nodes that weigh nothing are left out.
+        """
         at = 0
         for part in parts(parameters, len(whole["log_p"])):
             constants = self.scaled(part, whole, NUMPY)
             pieces = self.pieces(part, constants, NUMPY)
             top = _top(pieces, NUMPY)
             weights = [np.exp(piece.log_weights - top[:, None]) for piece in pieces]
-            rows = slice(*np.searchsorted(point, [at, at + len(top)]))
-            mine = point[rows] - at
+            draws = slice(at, at + len(top))
             at += len(top)
-            for i, copies in enumerate(columns):
+            for i in range(len(whole["a"])):
                 shares, values = [], []
                 for piece, weight in zip(pieces, weights, strict=True):
                     if piece.kernel is None:
@@ -287,16 +325,13 @@ class Nodes(ABC):
                         relevant = np.flatnonzero(highest > 1e-14 * highest.max())
                         shares.append(weight[:, relevant] * kernel[relevant])
                         values.append(of(piece)[relevant])
-                node = _choose(np.concatenate(shares, -1), mine, uniform[i][rows])
                 if len(values) == 1 and values[0].ndim == 1:
-                    drawn = values[0][node]
+                    yield draws, i, values[0], shares[0]
                 else:
                     wide = [
                         np.broadcast_to(v, w.shape) for v, w in zip(values, shares, strict=True)
                     ]
-                    drawn = np.concatenate(wide, -1)[mine[:, None], node]
-                result[np.ix_(copies, order[rows])] = drawn.T
-        return result.T
+                    yield draws, i, np.concatenate(wide, -1), np.concatenate(shares, -1)
 
 
 class Quadrature(Nodes, ByCell):

@@ -54,6 +54,7 @@ class ScaledBeta(Quadrature):
         "no problem is solved nearly always: success probabilities end at some s < 1"
     )
     location: ClassVar[str] = "logit_mean"
+    reaches_one: ClassVar[bool] = False
     target_accept: ClassVar[float] = 0.99
 
     log_a: Prior = Prior(math.log(0.2), 1.0)

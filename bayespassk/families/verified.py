@@ -283,6 +283,10 @@ class Verified(ByCell):
         shares = sp.softmax(np.stack(log_shares, axis=-1), axis=-1)
         return np.asarray(np.choose(pick(shares, rng, drawn[0].shape), drawn))
 
+    def rates(self, parameters: Parameters, logit: Floats) -> Floats:
+        """Return -log(1-q) from logit p: an attempt succeeds where its verdict is yes."""
+        return -self.judged(parameters, logit)[1]
+
     def judged(self, parameters: Parameters, logit: Floats) -> tuple[Floats, Floats, Floats]:
         """Return log q, log (1-q) and log (p t / q) from logit p, dims (draw, problem)."""
         rates = self.verifier.rates(parameters).at((..., None))

@@ -291,6 +291,10 @@ class JudgedDensity(Nodes):
         k, which = (one.ravel() for one in np.meshgrid(10.0 ** np.arange(13), fewest))
         return self._constants(a, b, parameters, later=(k, a[which], b[which]))
 
+    def logit(self, piece: Any) -> Floats:
+        """Return logit p itself at the nodes, not that of a verdict."""
+        return np.asarray(piece.logit)
+
     def draw_logit(
         self,
         parameters: Parameters,
@@ -299,7 +303,7 @@ class JudgedDensity(Nodes):
         failures: NDArray[np.int64],
     ) -> Floats:
         """Draw logit p of problems whose verdicts were seen."""
-        return self.draw_nodes(parameters, rng, successes, failures, lambda piece: piece.logit)
+        return self.draw_nodes(parameters, rng, successes, failures, self.logit)
 
 
 @dataclass(frozen=True)
