@@ -82,7 +82,7 @@ class Seen:
         self.seed = system_seed(seed, fitted.systems[system])
 
     def mean(self, question: Averaged) -> Floats:
-        """Return the mean over problems of a function of the p of each, dims (chain, draw, value)."""
+        """Return the mean over problems of a function of p, dims (chain, draw, value)."""
         values = question.values
         result = np.zeros((self.shape[0] * self.shape[1], len(values)))
         for part, cells, draws, parameters, rng in self._blocks():
