@@ -123,7 +123,8 @@ def parsed() -> dict[str, int]:
     from bayespassk.posterior import fitted
 
     counts = bp.thin(bp.load_example(), 20, random_seed=1)
-    fit = bp.fit(counts, bp.Beta(), pooling="none", random_seed=1, progress=False)
+    few = {"draws": 100, "chains": 2}  # how often is a matter of calls, not of draws
+    fit = bp.fit(counts, bp.Beta(), pooling="none", random_seed=1, progress=False, **few)
     number, parse = 0, fitted.family_from_spec
 
     def counting(spec: object) -> object:

@@ -17,19 +17,21 @@ settings.register_profile("patient", deadline=None)  # a busy machine is no faul
 settings.load_profile("patient")
 
 LONGEST = (
-    "test_cli.py",
-    "test_recovery.py",
+    "test_pooling.py",
+    "test_notebooks.py",
     "test_many.py",
+    "test_producers.py",
+    "test_recovery.py",
     "test_verifying.py",
     "test_fitting.py",
-    "test_notebooks.py",
-    "test_producers.py",
-    "test_pooling.py",
-    "test_contract.py",
     "test_covariates.py",
+    "test_contract.py",
+    "test_cli.py",
     "test_documents.py",
-    "test_lattice.py",
     "test_reporting.py",
+    "test_lattice.py",
+    "test_adaptive.py",
+    "test_pooling_calibration.py",
 )
 """Files to begin with, the longest first, so that no process is left with one at the end."""
 

@@ -297,26 +297,6 @@ def test_the_same_seed_gives_the_same_allocation(few_fit, strategy):
         assert (one != other).any()
 
 
-def test_problems_that_differ_by_a_covariate(few):
-    level = np.where(np.arange(len(few)) % 2 == 0, "easy", "hard")
-    counts = bp.Counts(
-        problem=few.problem,
-        attempts=few.attempts,
-        successes=np.where(level == "hard", np.minimum(few.successes, 1), few.successes),
-        covariates={"level": level},
-    )
-    fit = bp.fit(
-        counts, bp.Beta(), pooling="none", covariates="level", random_seed=1, progress=False
-    )
-    for target in ("benchmark", "population"):
-        found = bp.allocate(fit, 500, K, target)
-        assert int(found["attempts"].sum()) == 500
-        assert int(found["new_problems"][0]) == 0
-        assert float(found["sd_expected"][0]) < float(found["sd"][0])
-    with pytest.raises(bp.errors.OptionError, match="new_problems needs a fit without covariates"):
-        bp.allocate(fit, 500, K, "population", new_problems=3)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

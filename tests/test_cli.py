@@ -1,11 +1,14 @@
-"""The command line, as its users meet it: a process with a status, output and errors."""
+"""The command line, as its users meet it: with a status, output and errors."""
 
 import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -14,21 +17,10 @@ import pytest
 import bayespassk as bp
 import made_logs
 from bayespassk.cli.demo import _held
+from commands import run, run_by_itself
 
 LIGHT = ("--family", "beta", "--pooling", "none")
 """What compiles soonest, for tests that are not about the family."""
-
-
-def run(*arguments, status=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "bayespassk", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"COLUMNS": "100"},
-    )
-    assert done.returncode == status, done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +35,7 @@ def test_counts_to_fit_to_forecast(counts, counts_path, tmp_path):
     done = run("fit", counts_path, "-o", fit_path, "--seed", 1)
     assert done.stdout == ""
     assert "the sampler converged" in done.stderr
-    done = run("forecast", fit_path, "--k", "1,1000,1e6", "--format", "json")
+    done = run_by_itself("forecast", fit_path, "--k", "1,1000,1e6", "--format", "json")
     found = json.loads(done.stdout)
     assert done.stderr == ""
     want = bp.summarize(bp.forecast(bp.load(fit_path), [1, 1000, 10**6]))
@@ -56,7 +48,16 @@ def test_counts_to_fit_to_forecast(counts, counts_path, tmp_path):
     assert direct["rows"] == found["rows"]
 
 
-def test_systems_are_compared_pair_by_pair(fit_path, tmp_path):
+@pytest.fixture(scope="module")
+def lean_path(counts, tmp_path_factory):
+    """A fit of few draws: a budget at which systems cross is sought at each of them."""
+    path = tmp_path_factory.mktemp("fits") / "lean.nc"
+    bp.save(bp.fit(counts, bp.Beta(), pooling="none", draws=250, random_seed=1, progress=False), path)  # fmt: skip
+    return path
+
+
+def test_systems_are_compared_pair_by_pair(lean_path, tmp_path):
+    fit_path = lean_path
     done = run("compare-systems", fit_path, "--k", "1,100")
     assert done.stderr == ""
     assert "small minus large, the 128 problems that both attempted" in done.stdout
@@ -186,24 +187,39 @@ BAD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
-def test_bad_input_gives_status_2_and_one_readable_line(
-    arguments, message, counts_path, fit_path, tmp_path
-):
+@pytest.fixture
+def places(counts_path, fit_path, tmp_path):
+    """What the cases of BAD name in braces."""
     bad, other = tmp_path / "bad.csv", tmp_path / "other.nc"
     bad.write_text("problem,attempts,successes\na,1,2\n")
     other.write_bytes(b"\x89HDF and no more")
     text, errored = tmp_path / "notes.txt", tmp_path / "runs.csv"
     text.write_text("nothing to read")
     errored.write_text("problem,success\na,1\na,0\na,\n")
-    places = {"bad": bad, "counts": counts_path, "fit": fit_path, "other": other, "out": tmp_path / "fit.nc", "text": text, "errored": errored}  # fmt: skip
+    return {"bad": bad, "counts": counts_path, "fit": fit_path, "other": other, "out": tmp_path / "fit.nc", "text": text, "errored": errored}  # fmt: skip
+
+
+def refused(run, case, places):
+    """Assert that a command ends with status 2 and the message of this case, and no file."""
+    arguments, message = BAD[case]
     done = run(*(a.format(**places) for a in arguments), status=2)
     assert done.stdout == ""
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
-    assert not (tmp_path / "fit.nc").exists()
+    assert not places["out"].exists()
     if done.stderr.startswith("Error"):
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gives_status_2_and_one_readable_line(case, places):
+    refused(run, case, places)
+
+
+@pytest.mark.parametrize("case", ["no such file", "no command", "no outcome", "another netCDF"])
+def test_bad_input_ends_a_process_without_more(case, places):
+    """An error of use, of a file, of its rows, and one that a library reports."""
+    refused(run_by_itself, case, places)
 
 
 @pytest.fixture
@@ -252,15 +268,14 @@ def test_commands_take_logs_and_say_what_they_took_them_for(inspect_path):
     ("module", "name", "options"),
     [
         ("nutpie", "compile_pymc_model", ["--method", "nuts"]),
-        ("nutpie", "sample", ["--method", "nuts", "--draws", "1000000"]),
         ("bayespassk.fitting.lattice", "_lattice", ["--draws", "1000000"]),
     ],
-    ids=["compiling", "sampling", "integrating"],
+    ids=["compiling", "integrating"],
 )
 def test_an_interruption_leaves_no_traceback_and_no_file(
     counts_path, tmp_path, module, name, options
 ):
-    """A signal while imports and compilers run, and one while a million draws are made."""
+    """A signal while imports and compilers run, and one while a lattice is summed and drawn from."""
     out = tmp_path / "fit.nc"
     code = (
         f"import os, signal, sys, threading, time, {module} as module\n"
@@ -279,6 +294,32 @@ def test_an_interruption_leaves_no_traceback_and_no_file(
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 130, done.stderr
+    assert done.stderr.strip() == "Interrupted; nothing was written."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interruption_of_the_sampler_leaves_no_file(counts_path, tmp_path, monkeypatch):
+    """A signal while a million draws are made, of a model that this process has compiled."""
+    import nutpie
+
+    out, sample = tmp_path / "fit.nc", nutpie.sample
+
+    def interrupt():
+        time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def start(*arguments, **options):
+        thread = threading.Thread(target=interrupt, daemon=True)
+        thread.start()
+        return sample(*arguments, **options)
+
+    monkeypatch.setattr(nutpie, "sample", start)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = run("fit", counts_path, "-o", out, *LIGHT, "--method", "nuts", "--draws", 1_000_000, status=130)  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done.stdout == ""
     assert done.stderr.strip() == "Interrupted; nothing was written."
     assert list(tmp_path.iterdir()) == []
 
@@ -322,7 +363,7 @@ def test_an_interrupted_backtest_goes_on_from_where_it_was(counts_path, tmp_path
 
 
 def test_version_and_help():
-    assert bp.__version__ in run("--version").stdout
+    assert bp.__version__ in run_by_itself("--version").stdout
     for command in ("fit", "forecast", "convert", "compare-systems", "demo"):
         assert command in run("--help").stdout
         assert "Usage:" in run(command, "--help").stdout
@@ -331,7 +372,7 @@ def test_version_and_help():
 def test_a_verifier_that_is_wrong_has_a_table_of_what_seems_and_what_is(counts_path, tmp_path):
     fit_path = tmp_path / "fit.nc"
     rates = "--true-positive-rate", 0.95, "--false-positive-rate", 0.001
-    run("fit", counts_path, "-o", fit_path, "--seed", 1, "--pooling", "none", "--family", "beta", *rates)  # fmt: skip
+    run("fit", counts_path, "-o", fit_path, "--seed", 1, "--pooling", "none", "--family", "beta", "--draws", 250, *rates)  # fmt: skip
     done = run("forecast", fit_path, "--k", "1,100")
     assert "true-positive rate 0.95, false-positive rate 0.001, the same for all" in done.stdout
     assert "Family verified-beta, of verdicts: a success is what was accepted" in done.stdout

@@ -157,6 +157,19 @@ def test_leave_one_out_prefers_a_covariate_that_matters(counts, fit):
     assert len(sampled.elpd) == len(counts)
 
 
+@pytest.mark.parametrize("target", ["benchmark", "population"])
+def test_attempts_are_allocated_among_problems_that_differ(fit, target):
+    found = bp.allocate(fit, 500, 1000, target)
+    assert int(found["attempts"].sum()) == 500
+    assert int(found["new_problems"][0]) == 0
+    assert float(found["sd_expected"][0]) < float(found["sd"][0])
+
+
+def test_new_problems_have_no_covariates_to_be_allocated_by(fit):
+    with pytest.raises(bp.errors.OptionError, match="new_problems needs a fit without covariates"):
+        bp.allocate(fit, 500, 1000, "population", new_problems=3)
+
+
 def test_text_has_an_effect_for_each_value_but_the_first(counts):
     found = bp.fit(
         counts, bp.Beta(), pooling="none", covariates=["name"], draws=500, random_seed=1, **QUIET

@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,6 +10,7 @@ import xarray as xr
 from scipy import special, stats
 
 import bayespassk as bp
+import commands
 from bayespassk.asking import coverage, seen
 from bayespassk.asking.pass_at_k import fail_of_kind, fail_of_problems
 from bayespassk.asking.question import Kind
@@ -25,7 +24,8 @@ quiet = pytest.mark.filterwarnings("ignore::bayespassk.errors.ForecastWarning")
 
 @pytest.fixture(scope="module")
 def zero_inflated(counts):
-    return bp.fit(counts, bp.ZeroInflated(bp.Beta()), pooling="none", random_seed=1, progress=False)
+    family = bp.ZeroInflated(bp.Beta())
+    return bp.fit(counts, family, pooling="none", draws=500, random_seed=1, progress=False)
 
 
 def like(fit, **parameters):
@@ -427,10 +427,7 @@ def test_other_arguments_must_mean_something(fit):
 
 
 def run(*arguments, status=0):
-    command = [sys.executable, "-m", "bayespassk", "budget", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == status, done.stderr
-    return done
+    return commands.run("budget", *arguments, status=status)
 
 
 @pytest.fixture(scope="module")

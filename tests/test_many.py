@@ -1,7 +1,6 @@
 """Many fits: each is what it would be by itself, and what goes wrong with one is its own affair."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import bayespassk as bp
 import made_logs
 from bayespassk.counts import Provenance
 from bayespassk.running import many
+from commands import run, run_by_itself
 from made_tasks import Bomb, pretend, score
 
 BETA = {"family": bp.Beta(), "k": [10, 10_000], "progress": False}
@@ -499,7 +499,7 @@ def test_a_worker_or_the_scheduler_may_be_killed_in_the_middle(tmp_path):
         where = json.loads(address.read_text())["address"]
         asked = ["batch", folder, "-o", out, "--family", "beta", "--k", "10,1e4", "--scheduler"]
         when = killed_after(scheduler, out, 5)
-        broken = run(*asked, where, status=2)
+        broken = run_by_itself(*asked, where, status=2)
         assert "Error: the Dask scheduler cannot be reached any more" in broken.stderr
         assert "Traceback" not in broken.stderr
         before = len(journal(out))
@@ -512,18 +512,6 @@ def test_a_worker_or_the_scheduler_may_be_killed_in_the_middle(tmp_path):
 
 
 # The command line ------------------------------------------------------------------------------
-
-
-def run(*arguments, status=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "bayespassk", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"COLUMNS": "100"},
-    )
-    assert done.returncode == status, done.stderr
-    return done
 
 
 LIGHT = ("--family", "beta", "--k", "10,1e4")

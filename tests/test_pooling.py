@@ -230,12 +230,13 @@ def test_the_tree_holds_what_systems_share(pooled):
 
 
 def test_arviz_takes_a_pooled_fit(pooled, nested):
-    """Variables with different dims, too."""
+    """Variables with different dims, too: one of each in the figures, which take a second each."""
     assert len(az.summary(pooled, round_to="none")) == 4 * 4 + 4
     assert "effect_log_a[log(size)]" in az.summary(nested, round_to="none").index
-    for plot in (az.plot_trace_dist, az.plot_forest):
-        plot(pooled)
-        plot(nested)
+    for fit in (pooled, nested):
+        each = {value.dims: name for name, value in fit["posterior"].data_vars.items()}
+        for plot in (az.plot_trace_dist, az.plot_forest):
+            plot(fit, var_names=list(each.values()))
     az.plot_energy(nested)
 
 
