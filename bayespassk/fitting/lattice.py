@@ -230,6 +230,11 @@ class _Likelihood:
         a, b = cells.successes.astype(float), cells.failures.astype(float)
         self.constants = self.inner.constants(a, b)
         self.touched = np.flatnonzero((a == 0) | (b == 0) if self.own < len(names) else a < 0)
+        if "kernel_top" in self.constants:
+            # What is the same at all points is left out: with 2^53 attempts, sums with it would
+            # be whole numbers.
+            alone = np.isin(np.arange(len(a)), self.touched)
+            self.constants["added"] = np.where(alone, self.constants["kernel_top"], 0.0)
         self.rest = problems.copy()
         self.rest[self.touched] = 0.0
         self.problems = np.append(problems[self.touched], self.rest.sum())
@@ -498,7 +503,9 @@ def _mean_and_sd(
     moments = {}
     for name, values in (free | family.natural(free)).items():
         mean = weight @ values
-        moments[name] = np.array([mean, np.sqrt(weight @ (values - mean) ** 2)])
+        offset = values - mean
+        scale = np.abs(offset).max() or 1.0  # the square of 1e200 is no number
+        moments[name] = np.array([mean, scale * np.sqrt(weight @ (offset / scale) ** 2)])
     return moments
 
 
