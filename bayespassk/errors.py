@@ -144,6 +144,8 @@ class PriorDrivenWarning(UserWarning):
 class ForecastWarning(UserWarning):
     """The prior, or the choice of family, makes most of a forecast far beyond the attempts.
 
+    Also: an interval of highest density spans two modes.
+
     Attributes
     ----------
     systems : tuple of str

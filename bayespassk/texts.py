@@ -221,13 +221,14 @@ def _sampled(meta: Mapping[str, Any]) -> str:
         )
         if value is not None
     ]
-    figures.append(f"{found['divergences']} divergences")
+    if meta["method"] == "nuts":  # nothing else can diverge
+        figures.append(f"{found['divergences']} divergences")
     shared = "" if meta["pooling"] == "none" else "partial pooling, "
     if meta.get("covariates"):
         shared += f"covariates {meta['covariates']}, "
     return (
-        f"{shared}{meta['method']} ({meta['sampler']}), seed {meta['seed']}; {', '.join(figures)}: "
-        f"{found['message']}"
+        f"{shared}{meta['method']} ({meta['sampler']}), seed {meta['seed']}; "
+        f"{', '.join(figures)}{': ' * bool(figures)}{found['message']}"
     )
 
 

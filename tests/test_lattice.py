@@ -6,7 +6,10 @@ from arviz_stats.base import array_stats
 from scipy import special as sp, stats
 
 import bayespassk as bp
-from bayespassk.families.base import declared, log_prior
+from bayespassk.families.base import declared, draw_prior, log_prior
+from bayespassk.fitting import lattice
+from bayespassk.fitting.importance import evenly
+from bayespassk.fitting.lattice import takes
 from bayespassk.fitting.model import Setup
 from bayespassk.posterior.likelihood import cell_log_moments
 
@@ -64,6 +67,151 @@ def test_posteriors_are_those_of_plain_sums(alone, family, points):
         assert float(exact.sel(moment="sd")) == pytest.approx(sds[name], rel=0.005)
 
 
+def by_weights(counts, family, number):
+    """Return draws of the prior, free and natural, and how much each weighs given the counts."""
+    free = draw_prior(family, np.random.default_rng(8), (number,))
+    natural = family.natural(free)
+    cells = Setup.of(counts, family, "none", None).cells
+    return free | natural, sp.softmax(cell_log_moments(family, natural, cells) @ cells.problems)
+
+
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.ForecastWarning")
+@pytest.mark.parametrize("attempts", [2, 1], ids=["two attempts", "one attempt"])
+@pytest.mark.parametrize(
+    "family",
+    [
+        bp.ZeroInflated(bp.LibbyNovick()),
+        bp.OneInflated(bp.LibbyNovick()),
+        bp.ZeroInflated(bp.OneInflated(bp.Beta())),
+    ],
+    ids=lambda one: one.full_name,
+)
+def test_inflations_are_integrated_as_by_weighted_draws_of_the_prior(family, attempts):
+    """Moments and quantiles of the share, whose left tail is flat, among them; and of pass@k."""
+    counts = log_data(8, attempts, np.minimum([0, 0, 0, 0, 1, 2, 2, 2], attempts))
+    fit = bp.fit(counts, family, draws=2000, random_seed=1, progress=False)
+    assert fit.attrs["method"] == "quadrature"
+    assert bp.diagnostics(fit).converged
+    values, weight = by_weights(counts, family, 40_000)
+    size = 1 / (weight**2).sum()
+    assert size > 2000
+    natural = {name: values[name] for name in family.natural(values)}
+    for k in (1, 100):
+        values[f"pass@{k}"] = -np.expm1(family.log_moment(natural, 0, k))
+    for name, value in values.items():
+        if name.startswith("pass@"):
+            k = int(name.removeprefix("pass@"))
+            draws = bp.forecast(fit, [k], target="population").values.ravel()
+        else:
+            draws = fit["posterior"][name].values.ravel()
+        mean = weight @ value
+        sd = np.sqrt(weight @ (value - mean) ** 2)
+        fourth = weight @ ((value - mean) / sd) ** 4
+        # Those of the fit are less uncertain than 8,000 independent ones.
+        error = np.sqrt(1 / size + 1 / 8000)
+        assert abs(draws.mean() - mean) < SIGMAS * error * sd, name
+        assert abs(draws.var() / sd**2 - 1) < SIGMAS * error * np.sqrt(fourth), name
+        order = np.argsort(value)
+        for q in (0.025, 0.5, 0.975):
+            true = value[order][np.searchsorted(weight[order].cumsum(), q)]
+            allowed = SIGMAS * error * np.sqrt(q * (1 - q)) + 1 / 8000
+            assert (draws < true).mean() <= q + allowed, (name, q)
+            assert (draws <= true).mean() >= q - allowed, (name, q)
+
+
+def test_of_a_share_that_nothing_needs_the_whole_left_tail_is_kept():
+    """Every problem solved once: the prior of the logit falls as exp(x), and the data say little."""
+    counts = log_data(100, 200, np.r_[1, np.linspace(2, 199, 99).astype(int)])
+    fit = bp.fit(counts, bp.ZeroInflated(bp.Beta()), draws=4000, random_seed=1, **QUIET)
+    assert bp.diagnostics(fit).converged
+    draws = fit["posterior"]["logit_zero"].values
+    # No problem of 100 without a success: with a share z, (1-z)^100, and z is logistic about -2.
+    x = np.linspace(-60, 20, 400_001)
+    weight = sp.softmax(-100 * np.logaddexp(0, x) + stats.logistic.logpdf(x, -2.0))
+    mean = weight @ x
+    sd = np.sqrt(weight @ (x - mean) ** 2)
+    exact = fit["exact"]["logit_zero"].values[:, 0]
+    assert exact == pytest.approx([mean, sd], abs=0.01 * sd)
+    for q in (0.001, 0.025, 0.5, 0.975):
+        true = np.interp(q, weight.cumsum(), x)
+        assert np.quantile(draws, q) == pytest.approx(true, abs=(0.3 if q == 0.001 else 0.06) * sd)
+
+
+def test_what_has_too_many_parameters_for_a_lattice_is_said(alone):
+    two = bp.ZeroInflated(bp.OneInflated(bp.LibbyNovick()))
+    assert takes(bp.ZeroInflated(bp.OneInflated(bp.Beta())))
+    assert not takes(two)
+    assert not takes(bp.Mixture(bp.Beta(), bp.Beta()))
+    with pytest.raises(bp.errors.OptionError, match=r"4 with inflations; .* has 5: use"):
+        bp.fit(alone, two, **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "successes"),
+    [(30, None), (20, np.r_[np.zeros(19, dtype=int), 1])],
+    ids=["many solved", "skewed"],
+)
+@pytest.mark.parametrize("family", [bp.Beta(), bp.LibbyNovick()], ids=lambda one: one.name)
+def test_draws_are_smooth_and_have_the_quantiles_of_a_much_finer_lattice(
+    alone, family, attempts, successes, monkeypatch
+):
+    counts = alone if successes is None else log_data(len(successes), attempts, successes)
+    fit = bp.fit(counts, family, draws=1000, random_seed=1, **QUIET)
+    kept = []
+
+    def finer(*given):
+        kept.append(grown(*given))
+        return kept[-1]
+
+    grown = lattice._lattice
+    monkeypatch.setattr(lattice, "STEP", {2: 0.08, 3: 0.25})
+    monkeypatch.setattr(lattice, "_lattice", finer)
+    bp.fit(counts, family, draws=10, random_seed=1, **QUIET)
+    weight = sp.softmax(kept[0].log_density)
+    for i, name in enumerate(declared(family)):
+        draws, x = fit["posterior"][name].values.ravel(), kept[0].x[:, i]
+        assert 1000 < len(np.unique(draws)) < 2000  # and none so often that it is a mode
+        assert np.unique(draws, return_counts=True)[1].max() <= lattice.TOGETHER
+        mean = weight @ x
+        sd = np.sqrt(weight @ (x - mean) ** 2)
+        assert abs(draws.mean() - mean) < 0.02 * sd
+        assert draws.std() == pytest.approx(sd, rel=0.02)
+        skewness = weight @ ((x - mean) / sd) ** 3
+        assert stats.skew(draws) == pytest.approx(skewness, abs=0.2)
+        order = np.argsort(x)
+        below = weight[order].cumsum()
+        for q in (0.025, 0.25, 0.5, 0.75, 0.975):
+            share = np.interp(np.quantile(draws, q), x[order], below)
+            assert share == pytest.approx(q, abs=0.01 if 0.1 < q < 0.9 else 0.006), (name, q)
+        assert draws.min() > x.min() - 0.1 * sd
+        assert draws.max() < x.max() + 0.1 * sd
+
+
+def test_draws_within_cells_leave_a_density_with_an_edge_as_it_is():
+    """An exponential on half a line: what is only spread over cells would leak beyond zero."""
+    x = np.arange(0.25, 30, 0.5)[:, None]
+    even = np.zeros(len(x), dtype=bool)
+    one = lattice._Lattice(
+        x,
+        -x[:, 0],
+        -x[:, 0],
+        np.log(0.5),
+        even,
+        np.array([[0.5]]),
+        np.full((len(x), 1), -0.5),
+        True,
+    )
+    rng = np.random.default_rng(1)
+    chosen = evenly(sp.softmax(-x[:, 0]), 30_000, rng)
+    draws = lattice._within(one, chosen, one.slope[chosen], rng)[:, 0]
+    assert draws.min() >= -0.5 * 0.5 / 24 - 1e-9
+    assert draws.mean() == pytest.approx(1.0, abs=0.02)
+    assert draws.std() == pytest.approx(1.0, abs=0.02)
+    assert np.quantile(draws, [0.5, 0.9, 0.99]) == pytest.approx(
+        stats.expon.ppf([0.5, 0.9, 0.99]), abs=0.05
+    )
+
+
 def test_exact_moments_are_of_natural_parameters_too_and_are_saved(alone, tmp_path):
     fit = bp.fit(alone, bp.Beta(), draws=5000, random_seed=1, **QUIET)
     bp.save(fit, tmp_path / "fit.nc")
@@ -78,8 +226,14 @@ def test_exact_moments_are_of_natural_parameters_too_and_are_saved(alone, tmp_pa
     assert "exact" not in bp.fit(both, bp.Beta(), random_seed=1, **QUIET)
 
 
-@pytest.mark.parametrize("family", [bp.Beta(), bp.LibbyNovick()], ids=["beta", "libby-novick"])
-def test_pooled_posteriors_are_those_of_nuts(family):
+@pytest.mark.parametrize(
+    "family",
+    [bp.Beta(), bp.LibbyNovick(), bp.ZeroInflated(bp.Beta())],
+    ids=lambda one: one.full_name,
+)
+def test_pooled_posteriors_are_those_of_nuts(family, full_size):
+    if family.components and not full_size:
+        pytest.skip("samples for minutes: run with --slow")
     rng = np.random.default_rng(4)
     tails = {"s": 0.15, "t": 0.3, "u": 0.3, "v": 0.5}
     successes = [rng.binomial(30, rng.beta(a, 2.0, 40)) for a in tails.values()]
@@ -90,7 +244,7 @@ def test_pooled_posteriors_are_those_of_nuts(family):
     assert found.converged
     assert found.pareto_k < 0.5
     nuts = bp.fit(counts, family, draws=2000, method="nuts", progress=False, **options)
-    for name in (n for n in nuts["posterior"].data_vars if n not in ("a", "b")):
+    for name in (n for n in nuts["posterior"].data_vars if n not in ("a", "b", "zero")):
         one, other = (
             value.reshape(*value.shape[:2], -1)
             for value in (each["posterior"][name].values for each in (fit, nuts))
@@ -117,7 +271,11 @@ def test_pooled_posteriors_are_those_of_nuts(family):
     ],
     ids=["none solved", "all solved", "one attempt", "millions", "no attempt"],
 )
-@pytest.mark.parametrize("family", [bp.Beta(), bp.LibbyNovick()], ids=["beta", "libby-novick"])
+@pytest.mark.parametrize(
+    "family",
+    [bp.Beta(), bp.LibbyNovick(), bp.ZeroInflated(bp.LibbyNovick())],
+    ids=lambda one: one.full_name,
+)
 def test_extremes_end_and_converge(attempts, successes, family, pooling):
     counts = log_data(5, attempts, successes, ("s", "t"))
     fit = bp.fit(counts, family, pooling=pooling, draws=100, random_seed=1, **QUIET)
@@ -150,7 +308,7 @@ def test_the_method_is_chosen_by_what_it_can_do(example):
     counts = bp.thin(example, 20, random_seed=1)
     small = {"draws": 20, "chains": 2, "random_seed": 1, "progress": False}
     assert bp.fit(counts, bp.Beta(), **small).attrs["method"] == "quadrature"
-    with pytest.raises(bp.errors.OptionError, match="up to 3 parameters; beta-mixture-2 has 5"):
+    with pytest.raises(bp.errors.OptionError, match="4 with inflations; beta-mixture-2 has 5"):
         bp.fit(counts, bp.family_from_name("beta-mixture-2"), method="quadrature")
 
 

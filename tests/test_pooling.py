@@ -11,9 +11,8 @@ from scipy import special as sp, stats
 
 import bayespassk as bp
 from bayespassk.families import family_names
-from bayespassk.families.base import declared
 from bayespassk.fitting import nuts as nuts_module
-from bayespassk.fitting.lattice import MOST_PARAMETERS
+from bayespassk.fitting.lattice import takes
 from bayespassk.fitting.model import Setup, centring_of, model_of
 from bayespassk.judging import leave_one_out
 from bayespassk.posterior.fitted import opened
@@ -398,7 +397,7 @@ def test_there_are_no_divergences_where_there_is_little_to_learn_from(name):
 @pytest.mark.parametrize("name", sorted(set(family_names()) - {"beta"}))
 def test_every_family_can_be_pooled(example, full_size, name, method):
     family = bp.family_from_name(name)
-    if method == "quadrature" and len(declared(family)) > MOST_PARAMETERS:
+    if method == "quadrature" and not takes(family):
         pytest.skip("has too many parameters for quadrature")
     if method == "nuts" and not full_size:
         pytest.skip("compiles for 20 seconds or more: run with --slow; its density is tested in any case")  # fmt: skip

@@ -1,16 +1,25 @@
 """Draws as tables: mean, median and credible interval."""
 
+import warnings
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import xarray as xr
 
+from bayespassk.arrays import Floats
+from bayespassk.errors import ForecastWarning
 from bayespassk.options import check_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["summarize"]
+
+LEAST = 0.1
+"""Share of the draws that makes a mode of its own worth a word."""
+
+BINS = 15
+"""Of an interval, among which a valley is looked for."""
 
 
 def summarize(
@@ -31,8 +40,13 @@ def summarize(
     -------
     pandas.DataFrame
         Columns system, k, mean, median, lower, upper; one row for each system and k. The
-        interval is of each k by itself, not of the whole curve at once. Its ``attrs`` hold
-        `prob` and `kind`.
+        interval is of each k by itself, not of the whole curve at once; of draws with NaN it is
+        NaN. Its ``attrs`` hold `prob` and `kind`.
+
+    Warns
+    -----
+    ForecastWarning
+        A highest-density interval spans two clear modes.
 
     Raises
     ------
@@ -50,6 +64,8 @@ def summarize(
         from arviz_stats.base import array_stats
 
         interval = np.asarray(array_stats.hdi(draws, prob))
+        interval[np.isnan(draws).any(-1)] = np.nan  # which ArviZ leaves out
+        _warn_of_modes(forecast, draws, interval, prob)
     systems, ks = forecast["system"].values, forecast["k"].values
     table = pd.DataFrame(
         {
@@ -63,3 +79,29 @@ def summarize(
     )
     table.attrs = {"prob": prob, "kind": kind}
     return table
+
+
+def _warn_of_modes(forecast: xr.DataArray, draws: Floats, interval: Floats, prob: float) -> None:
+    """Warn where an interval of highest density has a valley between two modes."""
+    for i, system in enumerate(forecast["system"].values):
+        for j, k in enumerate(forecast["k"].values):
+            low, high = interval[i, j]
+            if not low < high:
+                continue
+            height = np.histogram(draws[i, j], BINS, (low, high))[0]
+            left = np.maximum.accumulate(height)
+            right = np.maximum.accumulate(height[::-1])[::-1]
+            share = height.cumsum() / height.sum()
+            valley = height < 0.5 * np.minimum(left, right)
+            if (valley & (share > LEAST) & (share < 1 - LEAST)).any():
+                warnings.warn(
+                    ForecastWarning(
+                        f"the {prob:.0%} highest-density interval at k = {k:,} of {system!r} spans "
+                        "two modes and what lies between, where there is little: use kind='eti', "
+                        "or look at the draws",
+                        systems=[str(system)],
+                        k=int(k),
+                    ),
+                    stacklevel=3,
+                )
+                return

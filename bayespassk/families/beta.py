@@ -17,6 +17,9 @@ from bayespassk.special import NUMPY, Special
 
 __all__ = ["Beta"]
 
+FEW = 32
+"""Attempts of which a moment is the product of a factor each."""
+
 
 @final
 @dataclass(frozen=True)
@@ -79,9 +82,18 @@ class Beta(Family):
     def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
         """Return log B(a' + a, b' + b) - log B(a', b') for parameters a', b'."""
         a, b = np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float))
-        x, y = (np.asarray(parameters[name]) for name in ("a", "b"))
         pairs = (...,) + (None,) * a.ndim
-        return np.asarray(NUMPY.log_beta_ratio(x[pairs], y[pairs], a, b))
+        x, y = (np.asarray(parameters[name])[pairs] for name in ("a", "b"))
+        moment = np.asarray(NUMPY.log_beta_ratio(x, y, a, b))
+        for own, other, none, number in ((x, y, a, b), (y, x, b, a)):
+            # Of few attempts without a success, or a failure, as a product: of 1 - 1e-12 the
+            # ratio of gamma functions has lost all digits but three.
+            few = np.where((none == 0) & (number == np.floor(number)), number, np.inf) <= FEW
+            log = np.zeros(moment.shape)
+            for i in range(int(np.max(number[few], initial=0.0))):
+                log += np.where(i < number, np.log1p(-own / (own + other + i)), 0.0)
+            moment = np.where(few, log, moment)
+        return moment
 
     def survival(
         self, parameters: Parameters, above: ArrayLike, a: ArrayLike = 0.0, b: ArrayLike = 0.0

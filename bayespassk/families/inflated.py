@@ -23,7 +23,7 @@ from bayespassk.families.base import (
 from bayespassk.families.mixture import log_moment_of_problems
 from bayespassk.special import NUMPY, Special
 
-__all__ = ["OneInflated", "ZeroInflated"]
+__all__ = ["OneInflated", "ZeroInflated", "inflated", "not_inflated"]
 
 AT = "inflated_at"
 """Name of the constants that say which pairs the inflated problems contribute to."""
@@ -144,6 +144,22 @@ class _Inflated(ByCell):
 
     def _rest(self, parameters: Parameters) -> dict[str, Any]:
         return {name: value for name, value in parameters.items() if name != self.share}
+
+
+def not_inflated(family: Family) -> Family:
+    """Return what is left of a family without its inflations: itself where it has none."""
+    while isinstance(family, _Inflated):
+        family = family.base
+    return family
+
+
+def inflated(family: Family, inner: Any, parameters: Parameters, a: Floats, b: Floats) -> Any:
+    """Return log moments of a family, dims (..., pair), from those of what is inflated in it."""
+    if not isinstance(family, _Inflated):
+        return inner
+    share = parameters[family.share][..., None]
+    inner = inflated(family.base, inner, parameters, a, b)
+    return _inflate(share, inner, family._at(a, b), NUMPY)
 
 
 def _given_counts(share: Any, inner: Any, at: Any) -> Any:

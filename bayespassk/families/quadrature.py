@@ -39,6 +39,7 @@ __all__ = [
     "adaptive_panels",
     "few_pairs",
     "kernel_at",
+    "log_power",
     "panel_nodes",
     "parts",
     "powers",
@@ -54,10 +55,15 @@ TOLERANCE = 1e-10
 """Error of a panel, relative to the whole integral."""
 
 ORDER = 12
-LEVELS = 20
+LEVELS = 34
+"""Halvings: enough for counts of 2^53, whose p^a (1-p)^b is 1e-8 wide."""
+
 FARTHEST = -3000.0, 200.0
 """How far panels go, at least: to p = exp(-3000) where a density is not known to be exponential
 before, and not so far to the right that log p = -exp(-x) comes near underflow."""
+
+MANY = 1e8
+"""Attempts from which on p^a (1-p)^b takes more care: its logs are right to 1e-8 before."""
 
 REPRESENTATIVES = 10
 """Draws of the parameters for which panels are chosen."""
@@ -313,18 +319,7 @@ class Nodes(ABC):
             draws = slice(at, at + len(top))
             at += len(top)
             for i in range(len(whole["a"])):
-                shares, values = [], []
-                for piece, weight in zip(pieces, weights, strict=True):
-                    if piece.kernel is None:
-                        one = {n: constants[n][..., i : i + 1] for n in ("a", "b", "kernel_top")}
-                        shares.append(weight * kernel_at(piece, one, NUMPY, None)[:, 0])
-                        values.append(of(piece))
-                    else:
-                        kernel = piece.kernel[i]
-                        highest = kernel * weight.max(0)
-                        relevant = np.flatnonzero(highest > 1e-14 * highest.max())
-                        shares.append(weight[:, relevant] * kernel[relevant])
-                        values.append(of(piece)[relevant])
+                shares, values = _shares(pieces, weights, constants, i, of)
                 if len(values) == 1 and values[0].ndim == 1:
                     yield draws, i, values[0], shares[0]
                 else:
@@ -369,7 +364,7 @@ class Quadrature(Nodes, ByCell):
     def kernel(self, nodes: Mapping[str, Any], a: Floats, b: Floats) -> dict[str, NDArray[Any]]:
         """Return the pairs, and p^a (1-p)^b at the nodes; see :meth:`Nodes.kernel`."""
         top = log_peak(a, b)
-        at = a[:, None] * nodes["log_p"] + b[:, None] * nodes["log_q"] - top[:, None]
+        at = log_power(a[:, None], b[:, None], nodes["log_p"], nodes["log_q"])
         return {"a": a, "b": b, "kernel": np.exp(at), "kernel_top": top}
 
     def nodes(
@@ -457,7 +452,7 @@ def _log_mean(
     total, mass = _sums(pieces, constants, xp, system, _top(pieces, xp))
     log_mass = xp.log(mass)
     log_mass = log_mass[..., None] if system is None else log_mass[system]
-    return xp.log(total) - log_mass + constants["kernel_top"]
+    return xp.log(total) - log_mass + constants.get("added", constants["kernel_top"])
 
 
 def _sums(
@@ -507,6 +502,8 @@ def kernel_at(piece: Piece, constants: Mapping[str, Any], xp: Special, system: A
     else:
         log_p, log_q = log_p[system], log_q[system]
     a, b, top = (constants[name][..., None] for name in ("a", "b", "kernel_top"))
+    if xp is NUMPY:
+        return np.exp(log_power(a, b, log_p, log_q, top))
     return xp.exp(a * log_p + b * log_q - top)
 
 
@@ -537,6 +534,39 @@ def representatives(parameters: Parameters) -> dict[str, Floats]:
     return {name: values[index] for name, values in parameters.items()}
 
 
+def _shares(
+    pieces: list[Piece],
+    weights: list[Floats],
+    constants: Mapping[str, Any],
+    i: int,
+    of: Callable[[Any], Floats],
+) -> tuple[list[Floats], list[Floats]]:
+    """Return posterior weights of the nodes of each piece given pair `i`, and their values.
+
+    Nodes that weigh nothing for any draw are left out. Where that would leave a draw without its
+    own, as p^a (1-p)^b and its density nearly exclude each other, all are taken, in logarithms.
+    """
+    shares, values = [], []
+    for piece, weight in zip(pieces, weights, strict=True):
+        if piece.kernel is None:
+            one = {n: constants[n][..., i : i + 1] for n in ("a", "b", "kernel_top")}
+            shares.append(weight * kernel_at(piece, one, NUMPY, None)[:, 0])
+            values.append(of(piece))
+        else:
+            kernel = piece.kernel[i]
+            highest = kernel * weight.max(0)
+            relevant = np.flatnonzero(highest > 1e-16 * highest.max())
+            shares.append(weight[:, relevant] * kernel[relevant])
+            values.append(of(piece)[relevant])
+    total = sum(share.sum(-1) for share in shares)
+    if total.min() > max(1e-6 * total.max(), 1e-250):
+        return shares, values
+    a, b = constants["a"][i], constants["b"][i]
+    logs = [piece.log_weights + log_power(a, b, piece.log_p, piece.log_q) for piece in pieces]
+    top = functools.reduce(np.maximum, [log.max(-1, keepdims=True) for log in logs])
+    return [np.exp(log - top) for log in logs], [of(piece) for piece in pieces]
+
+
 def _choose(weights: Floats, point: NDArray[np.int64], uniform: Floats) -> NDArray[np.int64]:
     """Return for each uniform number, dims (draw, copy), a column of its row of `weights`."""
     cumulative = weights.cumsum(-1)
@@ -552,6 +582,28 @@ def log_peak(a: Floats, b: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         peak = a * np.log(a / (a + b)) + b * np.log(b / (a + b))
     return np.where((a > 0) & (b > 0), peak, 0.0)
+
+
+def log_power(a: Any, b: Any, log_p: Any, log_q: Any, top: Any = None) -> Floats:
+    """Return the log of p^a (1-p)^b over exp(`top`), which is its largest value by default.
+
+    Near that, from the distance on the logit axis: with 2^53 attempts the terms of the plain sum,
+    and so their rounding, are as large as the result.
+    """
+    peak = log_peak(a, b)
+    top = peak if top is None else top
+    plain = a * log_p + b * log_q - top
+    if np.max(a + b, initial=0.0) < MANY:
+        return np.asarray(plain)
+    both = (a > 0) & (b > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = log_p - log_q - np.where(both, np.log(a) - np.log(b), np.inf)
+    near = np.abs(distance) < 1
+    d = np.where(near, distance, 0.0)
+    total = np.where(both, a + b, 1.0)
+    close = -a * np.log1p(b / total * np.expm1(-d)) - b * np.log1p(a / total * np.expm1(d))
+    lower = np.where(np.abs(peak - top) > 1e-12 * np.abs(peak), peak - top, 0.0)
+    return np.where(near, close + lower, plain)
 
 
 def _nodes(edges: Floats) -> tuple[Floats, Floats]:
@@ -597,7 +649,7 @@ def few_pairs(a: Floats, b: Floats) -> Floats:
 def powers(a: Floats, b: Floats) -> LogKernel:
     """Return p^a (1-p)^b of some of the pairs (a, b), with (0, 0) for the density itself."""
     few_a, few_b = np.concatenate([few_pairs(a, b), [[0.0, 0.0]]]).T[..., None]
-    return lambda log_p, log_q: few_a * log_p[..., None, :] + few_b * log_q[..., None, :]
+    return lambda log_p, log_q: log_power(few_a, few_b, log_p[..., None, :], log_q[..., None, :])
 
 
 def adaptive_panels(

@@ -17,6 +17,7 @@ from bayespassk.families.quadrature import (
     Nodes,
     Piece,
     Quadrature,
+    log_power,
     parts,
     powers,
     representatives,
@@ -205,7 +206,7 @@ class JudgedDensity(Nodes):
         rates = self.verifier.rates({}).at((..., None))
         yes, no = rates.through(nodes["log_p"], nodes["log_q"])
         top = np.asarray(_log_peak(a, b, rates, NUMPY))
-        at = a[:, None] * yes + b[:, None] * no - top[:, None]
+        at = log_power(a[:, None], b[:, None], yes, no, top[:, None])
         return {"a": a, "b": b, "kernel": np.exp(at), "kernel_top": top}
 
     def scaled(

@@ -1,10 +1,13 @@
-"""Posteriors on lattices: for families of up to three parameters, with nothing to compile.
+"""Posteriors on lattices: for families of up to four parameters, with nothing to compile.
 
 The posterior of a system is summed over a lattice of points, oriented along its own axes and grown
 from its middle until what is left out weighs nothing. Sums over a lattice are the trapezoidal
 rule, whose error for a smooth density that vanishes on all sides falls faster than any power of
 the step: with steps of half a standard deviation it is below rounding for a normal, and stays
 small as long as the density has no features much narrower than a step.
+
+The fourth parameter must be the share of an inflation. Moments do not depend on it, so they are
+computed once for all points that differ in nothing else.
 
 With partial pooling, the density of what the systems share (the centre and the spread of each
 parameter) is a product of one sum a system: of its likelihood over its lattice, weighted by
@@ -29,6 +32,7 @@ from bayespassk.cells import Cells
 from bayespassk.errors import OptionError, SamplingError
 from bayespassk.families import Family
 from bayespassk.families.base import Prior, declared, log_prior
+from bayespassk.families.inflated import inflated, not_inflated
 from bayespassk.fitting.importance import (
     draw_t,
     evenly,
@@ -42,22 +46,29 @@ from bayespassk.options import system_seed
 from bayespassk.posterior.pooling import Hierarchy
 from bayespassk.special import NUMPY
 
-__all__ = ["MOST_PARAMETERS", "Integrated", "integrate"]
+__all__ = ["Integrated", "integrate", "takes"]
 
 
-MOST_PARAMETERS = 3
+MOST_PARAMETERS, WITH_SHARES = 3, 4
+"""Of a family without its inflations, whose moments take the time, and with them."""
 
-STEP = {1: 0.1, 2: 0.25, 3: 0.5}
+STEP = {1: 0.1, 2: 0.25, 3: 0.5, 4: 0.7}
 """Of the lattice, in standard deviations, by the number of parameters."""
 
 DEPTH = 13.0
 """How far below its highest point the log density of a lattice is followed."""
 
-MOST_POINTS = 60_000
+MOST_POINTS = 120_000
 """Of a lattice: one that has not ended by then is told as not converged."""
 
 BLOCK = 200_000
 """Numbers that stay in the cache of a processor while they are worked on."""
+
+TOGETHER = 4
+"""Most draws of a point that are equal."""
+
+STEEPEST = 12.0
+"""Rise of a log density in a step: more does not move draws by more than half a cell."""
 
 SMOOTH = 0.25
 """Least spread between systems, in standard deviations of a parameter of a system: a lattice cannot
@@ -111,8 +122,8 @@ def integrate(
     Raises
     ------
     OptionError
-        If the family has more than three parameters, or systems hang together in other ways than
-        partial pooling within one benchmark.
+        If the family has too many parameters (see :func:`takes`), or systems hang together in
+        other ways than partial pooling within one benchmark.
     SamplingError
         If the posterior is finite nowhere.
     """
@@ -128,11 +139,18 @@ def integrate(
         return _pooled(family, priors, likelihoods, draws, np.random.default_rng(seed), advance)
 
 
+def takes(family: Family) -> bool:
+    """Return whether a family has few enough parameters: three, or four with inflations."""
+    inner = not_inflated(family)
+    return len(declared(inner)) <= MOST_PARAMETERS and len(declared(family)) <= WITH_SHARES
+
+
 def _check(family: Family, priors: Mapping[str, Prior], hierarchy: Hierarchy) -> None:
-    if len(priors) > MOST_PARAMETERS:
+    if not takes(family):
         raise OptionError(
-            f"method='quadrature' takes families of up to {MOST_PARAMETERS} parameters; "
-            f"{family.full_name} has {len(priors)}: use method='nuts'"
+            f"method='quadrature' takes families of up to {MOST_PARAMETERS} parameters, or "
+            f"{WITH_SHARES} with inflations; {family.full_name} has {len(priors)}: use "
+            "method='nuts'"
         )
     if hierarchy.nested or hierarchy.system_columns or hierarchy.problem_columns:
         raise OptionError(
@@ -156,6 +174,10 @@ class _Lattice:
         log of the volume that a point stands for.
     odd : array of bool, dims (point,)
         Every other point, as on a chessboard.
+    axes : array, dims (parameter, axis)
+        The steps from a point to the next.
+    slope : array, dims (point, axis)
+        How much the log-likelihood rises in a step.
     ended : bool
     """
 
@@ -164,6 +186,8 @@ class _Lattice:
     log_density: Floats
     log_cell: float
     odd: NDArray[np.bool_]
+    axes: Floats
+    slope: Floats
     ended: bool
 
     @property
@@ -175,29 +199,101 @@ class _Lattice:
         return bool(abs(halves[0] - halves[1]) < 0.02)
 
 
+@dataclass(frozen=True)
+class _Moments:
+    """What the likelihood takes of the moments, which do not depend on shares of inflations.
+
+    Attributes
+    ----------
+    rest : array, dims (point,)
+        Sum of log moments over the problems that no inflation touches.
+    touched : array, dims (point, cell)
+        Log moments of the others; last, that of a cell which stands for all of the rest.
+    """
+
+    rest: Floats
+    touched: Floats
+
+
 class _Likelihood:
-    """The log-likelihood of one system as a function of points, dims (point, parameter)."""
+    """The log-likelihood of one system as a function of points, dims (point, parameter).
+
+    The last parameters are the shares of inflations. They touch cells without a success, or
+    without a failure; they scale the likelihood of all others by the same factor.
+    """
 
     def __init__(self, family: Family, names: tuple[str, ...], cells: Cells, system: str) -> None:
         self.family, self.names, self.system = family, names, system
-        self.problems = cells.problems.astype(float)
-        self.constants = family.constants(
-            cells.successes.astype(float), cells.failures.astype(float)
-        )
+        self.inner = not_inflated(family)
+        self.own = len(declared(self.inner))
+        problems = cells.problems.astype(float)
+        a, b = cells.successes.astype(float), cells.failures.astype(float)
+        self.constants = self.inner.constants(a, b)
+        self.touched = np.flatnonzero((a == 0) | (b == 0) if self.own < len(names) else a < 0)
+        if "kernel_top" in self.constants:
+            # What is the same at all points is left out: with 2^53 attempts, sums with it would
+            # be whole numbers.
+            alone = np.isin(np.arange(len(a)), self.touched)
+            self.constants["added"] = np.where(alone, self.constants["kernel_top"], 0.0)
+        self.rest = problems.copy()
+        self.rest[self.touched] = 0.0
+        self.problems = np.append(problems[self.touched], self.rest.sum())
+        self.pairs = np.append(a[self.touched], 1.0), np.append(b[self.touched], 1.0)
         nodes = max(value.shape[-1] for value in self.constants.values())
         # Nodes that follow the parameters take as many numbers as there are pairs of cell and node.
-        self.step = max(1, CHUNK // (len(cells.problems) * nodes))
+        self.step = max(1, CHUNK // (len(problems) * nodes))
 
     def __call__(self, x: Floats) -> Floats:
-        parts = []
+        return self.at(x, self.moments(x[:, : self.own]), np.arange(len(x)))
+
+    def moments(self, x: Floats) -> _Moments:
+        """Return what is needed of the moments at points of the parameters that rule them."""
+        rest, touched = [np.zeros(0)], [np.zeros((0, len(self.touched)))]
         for at in range(0, len(x), self.step):
-            free = {name: x[at : at + self.step, i] for i, name in enumerate(self.names)}
+            free = {
+                name: x[at : at + self.step, i] for i, name in enumerate(self.names[: self.own])
+            }
             with np.errstate(all="ignore"):  # far out, where a density of zero is right
+                natural = self.inner.natural(free)
+                moments = np.asarray(self.inner.log_moments(natural, self.constants, NUMPY))
+                rest.append(moments @ self.rest)
+            touched.append(moments[:, self.touched])
+        return _Moments(np.concatenate(rest), np.pad(np.concatenate(touched), ((0, 0), (0, 1))))
+
+    def at(self, x: Floats, moments: _Moments, which: Ints) -> Floats:
+        """Return the log-likelihood at `x`, whose moments are number `which` of these."""
+        values = moments.rest[which]
+        if self.own < len(self.names):
+            free = {name: x[:, i] for i, name in enumerate(self.names)}
+            with np.errstate(all="ignore"):
                 natural = self.family.natural(free)
-                moments = self.family.log_moments(natural, self.constants, NUMPY)
-            parts.append(np.asarray(moments) @ self.problems)
-        values = np.concatenate(parts)
+                touched = inflated(self.family, moments.touched[which], natural, *self.pairs)
+                values = values + touched @ self.problems
         return np.where(np.isfinite(values), values, -np.inf)
+
+
+class _AtPoints:
+    """The likelihood at points of a lattice: moments are computed once where they are the same."""
+
+    def __init__(self, likelihood: _Likelihood) -> None:
+        self.likelihood = likelihood
+        self.keys = np.zeros(0, dtype=np.int64)
+        self.moments = likelihood.moments(np.zeros((0, likelihood.own)))
+
+    def __call__(self, where: Ints, x: Floats) -> Floats:
+        own = self.likelihood.own
+        keys, first, which = np.unique(_key(where[:, :own]), return_index=True, return_inverse=True)
+        new = ~np.isin(keys, self.keys, assume_unique=True)
+        more = self.likelihood.moments(x[first[new], :own])
+        self.moments = _Moments(
+            np.concatenate([self.moments.rest, more.rest]),
+            np.concatenate([self.moments.touched, more.touched]),
+        )
+        self.keys = np.concatenate([self.keys, keys[new]])
+        order = np.argsort(self.keys)
+        return self.likelihood.at(
+            x, self.moments, order[np.searchsorted(self.keys, keys, sorter=order)][which]
+        )
 
 
 type _Density = Callable[[Floats], Floats]
@@ -209,8 +305,9 @@ def _lattice(
     """Return the lattice of likelihood times prior, which has about this mean and covariance."""
     d = len(mean)
     step = STEP[d]
-    # At an angle to the axes, so that no two points share a value of a parameter.
-    axes = step * np.linalg.cholesky(covariance) @ _turn(d)
+    # At an angle to those of the parameters, but those of the shares, which moments are free of.
+    axes = step * np.linalg.cholesky(covariance) @ _turn(likelihood.own, d)
+    evaluate = _AtPoints(likelihood)
     half = int(np.ceil(3 / step))
     cube = np.stack(np.meshgrid(*[np.arange(-half, half + 1)] * d, indexing="ij"), -1)
     cube = cube.reshape(-1, d)
@@ -223,7 +320,7 @@ def _lattice(
     best, points = -np.inf, 0
     while len(wave) and points < MOST_POINTS:
         x = mean + wave @ axes.T
-        values = likelihood(x)
+        values = evaluate(wave, x)
         density = values + prior(x)
         best = max(best, float(density.max()))
         at.append(wave)
@@ -235,31 +332,63 @@ def _lattice(
         _, first = np.unique(_key(grown), return_index=True)
         grown = grown[first]
         wave = grown[~np.isin(_key(grown), seen, assume_unique=True)]
-    where = np.concatenate(at)
+    where, values = np.concatenate(at), np.concatenate(likelihoods)
     density = np.concatenate(densities)
     kept = density > best - DEPTH
     return _Lattice(
         mean + where[kept] @ axes.T,
-        np.concatenate(likelihoods)[kept],
+        values[kept],
         density[kept],
         float(np.log(abs(np.linalg.det(axes)))),
         where[kept].sum(-1) % 2 == 1,
+        axes,
+        _slopes(where, values, kept),
         not len(wave),
     )
 
 
+def _slopes(where: Ints, values: Floats, kept: NDArray[np.bool_]) -> Floats:
+    """Return half of the difference between the neighbours of points, dims (point, axis).
+
+    Where there is no neighbour, or its value is not finite, the point itself takes its place.
+    """
+    keys = _key(where)
+    order = np.argsort(keys)
+    own = values[kept]
+    slopes = np.zeros((kept.sum(), where.shape[-1]))
+    for axis in range(where.shape[-1]):
+        sides = []
+        for step in (1, -1):
+            wanted = where[kept]
+            wanted[:, axis] += step
+            wanted_keys = _key(wanted)
+            found = order[np.searchsorted(keys, wanted_keys, sorter=order).clip(0, len(keys) - 1)]
+            there = (keys[found] == wanted_keys) & np.isfinite(values[found])
+            sides.append(np.where(there, values[found], own))
+        slopes[:, axis] = (sides[0] - sides[1]) / 2
+    return slopes
+
+
 @functools.cache
-def _turn(d: int) -> Floats:
-    """Return axes at an angle to those of the coordinates, dims (coordinate, axis)."""
-    if d == 1:
-        return np.eye(1)
-    # A seed whose axes, with two and with three of them, are far from those of the coordinates.
-    return np.linalg.qr(np.random.default_rng(159).standard_normal((d, d)))[0]
+def _turn(own: int, d: int) -> Floats:
+    """Return axes at an angle to those of the coordinates, dims (coordinate, axis).
+
+    The first `own` among themselves, and so the others.
+    """
+    turn = np.eye(d)
+    for some in (slice(own), slice(own, d)):
+        size = len(turn[some])
+        if size > 1:  # a seed whose axes, two or three of them, are far from the coordinates'
+            normal = np.random.default_rng(159).standard_normal((size, size))
+            turn[some, some] = np.linalg.qr(normal)[0]
+    return turn
 
 
 def _key(where: Ints) -> Ints:
     """Return one integer for each point of a lattice."""
-    return np.asarray((where + 100_000) @ (200_003 ** np.arange(where.shape[-1])))
+    d = where.shape[-1]
+    side = int(2 ** (62 / d))
+    return np.asarray((where + side // 2) @ side ** np.arange(d, dtype=np.int64))
 
 
 def _about(
@@ -280,6 +409,50 @@ def _about(
         if power == 1.0 and 1 / (weight**2).sum() > 120:
             break
     return mean, covariance
+
+
+# Draws --------------------------------------------------------------------------------------------
+
+
+def _within(lattice: _Lattice, chosen: Ints, slope: Floats, rng: np.random.Generator) -> Floats:
+    """Return draws from the cells of the chosen points, dims (draw, parameter).
+
+    `slope`, dims (draw, axis), is how much the log density rises in a step. Draws that were
+    spread evenly over their cells alone would have a larger variance than the points, by that of
+    a cell, 1/12 of a squared step. So each is also moved up the slope, by half that variance
+    times the slope, as in a step of Langevin's: the two together leave any density as it is, but
+    for the fourth power of the step, and sharp edges stay sharp.
+
+    Up to `TOGETHER` draws of one point stay together, which makes forecasts a multiple faster.
+    """
+    order = np.argsort(chosen, kind="stable")
+    _, first, number = np.unique(chosen[order], return_index=True, return_counts=True)
+    rank = np.arange(len(chosen)) - np.repeat(first, number)
+    places = -(-number // TOGETHER)
+    group = rank * np.repeat(places, number) // np.repeat(number, number)
+    group += np.repeat(places.cumsum() - places, number)
+    d = slope.shape[-1]
+    moved = np.empty((places.sum(), d))
+    for axis in range(d):
+        total = np.bincount(group, slope[order, axis].clip(-STEEPEST, STEEPEST))
+        moved[:, axis] = total / np.bincount(group) / 24
+    moved += _even(len(moved), d, rng) - 0.5
+    draws = np.empty((len(chosen), d))
+    draws[order] = lattice.x[chosen[order]] + (moved @ lattice.axes.T)[group]
+    return draws
+
+
+def _even(number: int, d: int, rng: np.random.Generator) -> Floats:
+    """Return points of the unit cube that fill it evenly, also few successive ones.
+
+    Multiples of the powers of a root of x^(d+1) = x + 1, which no few of them come back to.
+    """
+    root = 1.5
+    for _ in range(50):
+        root = (1 + root) ** (1 / (d + 1))
+    return np.asarray(
+        (rng.random(d) + np.outer(np.arange(number), root ** -np.arange(1.0, d + 1))) % 1
+    )
 
 
 # Alone --------------------------------------------------------------------------------------------
@@ -308,11 +481,18 @@ def _alone(
         lattice = _lattice(likelihood, prior, *_about(likelihood, prior, mean, covariance))
         rng = np.random.default_rng(system_seed(seed, likelihood.system))
         weight = normalised(lattice.log_density)
-        found[:, system] = lattice.x[evenly(weight, draws, rng)]
+        chosen = evenly(weight, draws, rng)
+        found[:, system] = _within(lattice, chosen, _slope(lattice, prior)[chosen], rng)
         whole[system] = lattice.whole
         each.append(_mean_and_sd(family, names, lattice.x, weight))
     moments = {name: np.stack([one[name] for one in each], -1) for name in each[0]}
     return Integrated({n: found[..., i] for i, n in enumerate(names)}, None, whole, moments)
+
+
+def _slope(lattice: _Lattice, prior: _Density) -> Floats:
+    """Return how much the log of likelihood times prior rises in a step, dims (point, axis)."""
+    rises = [(prior(lattice.x + step) - prior(lattice.x - step)) / 2 for step in lattice.axes.T]
+    return lattice.slope + np.stack(rises, -1)
 
 
 def _mean_and_sd(
@@ -323,7 +503,9 @@ def _mean_and_sd(
     moments = {}
     for name, values in (free | family.natural(free)).items():
         mean = weight @ values
-        moments[name] = np.array([mean, np.sqrt(weight @ (values - mean) ** 2)])
+        offset = values - mean
+        scale = np.abs(offset).max() or 1.0  # the square of 1e200 is no number
+        moments[name] = np.array([mean, scale * np.sqrt(weight @ (offset / scale) ** 2)])
     return moments
 
 
@@ -402,13 +584,18 @@ class _Shared:
         return np.where(np.isfinite(total), total, -np.inf)
 
 
+def _middle_and_scale(lattice: _Lattice) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation of each parameter over a lattice."""
+    middle, covariance = mean_and_covariance(lattice.x, normalised(lattice.log_density))
+    return middle, np.sqrt(np.diag(covariance))
+
+
 def _weights_given(lattice: _Lattice, centre: Floats, spread: Floats) -> Iterator[Any]:
     """Yield log likelihood plus log normal density at the points, dims (draw, point), in parts.
 
     Less its largest value, which comes second. A part is overwritten by the next one.
     """
-    middle, covariance = mean_and_covariance(lattice.x, normalised(lattice.log_density))
-    scale = np.sqrt(np.diag(covariance))
+    middle, scale = _middle_and_scale(lattice)
     x = ((lattice.x - middle) / scale).astype(np.float32)
     powers = np.concatenate([x**2, x], 1).T.copy()
     own = (lattice.log_likelihood - lattice.log_likelihood.max()).astype(np.float32)
@@ -432,13 +619,16 @@ def _log_evidence(lattice: _Lattice, centre: Floats, spread: Floats) -> Floats:
 
 
 def _given(lattice: _Lattice, centre: Floats, spread: Floats, rng: np.random.Generator) -> Floats:
-    """Return a point of the lattice for each centre and spread."""
-    chosen = []
+    """Return a draw from the cells of the lattice for each centre and spread."""
+    chosen: Any = []
     for weights, _ in _weights_given(lattice, centre, spread):
         cumulative = weights.cumsum(-1)
         uniform = rng.random(len(cumulative), dtype=np.float32) * cumulative[:, -1]
         chosen.append((cumulative < uniform[:, None]).sum(-1))
-    return np.asarray(lattice.x[np.concatenate(chosen)])
+    chosen = np.concatenate(chosen)
+    _, scale = _middle_and_scale(lattice)
+    normal = (centre - lattice.x[chosen]) / np.maximum(spread, SMOOTH * scale) ** 2
+    return _within(lattice, chosen, lattice.slope[chosen] + normal @ lattice.axes, rng)
 
 
 def _moments_each(shared: _Shared, x: Floats) -> list[tuple[Floats, Floats]]:

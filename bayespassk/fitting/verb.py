@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from bayespassk.counts import Counts
 from bayespassk.errors import FitFileError, OptionError, PriorDrivenWarning
 from bayespassk.families import Family, default_family, family_from_spec
-from bayespassk.families.base import declared
 from bayespassk.fitting.advi import advi
-from bayespassk.fitting.lattice import MOST_PARAMETERS, integrate
+from bayespassk.fitting.lattice import integrate, takes
 from bayespassk.fitting.model import Setup, model_of
 from bayespassk.fitting.nuts import nuts_each, nuts_jointly
 from bayespassk.fitting.sampling import Draws, Size
@@ -92,12 +91,12 @@ def fit(
         on published logs; `docs/explanation/accuracy.md` has the figures.
     method : {"auto", "quadrature", "nuts", "advi", "fullrank_advi"}
         "nuts" samples the posterior. "quadrature" sums it over lattices, for families of up to
-        three parameters and without covariates: the same posterior in a fraction of the time, as
-        independent draws, with nothing to compile. "auto" is "quadrature" where that can be,
-        unless `tune` or `target_accept` is given, and otherwise "nuts". "advi" fits independent
-        normals to the posterior, "fullrank_advi" a correlated normal: neither is faster here, and
-        both are too narrow where it is skewed or, for "advi", correlated. Their fits are told by a
-        Pareto k above 0.7.
+        three parameters, or four with inflations, and without covariates: the same posterior in a
+        fraction of the time, as independent draws, with nothing to compile. "auto" is "quadrature"
+        where that can be, unless `tune` or `target_accept` is given, and otherwise "nuts". "advi"
+        fits independent normals to the posterior, "fullrank_advi" a correlated normal: neither is
+        faster here, and both are too narrow where it is skewed or, for "advi", correlated. Their
+        fits are told by a Pareto k above 0.7.
     pooling : {"auto", "none", "partial"}
         "none": systems share nothing, the posterior of one does not depend on the others in
         `counts`. "partial": the parameters of the systems come from a common normal distribution
@@ -226,7 +225,7 @@ def _can_integrate(counts: Any, family: Any, pooling: str) -> bool:
     if not (isinstance(counts, Counts) and isinstance(family, Family)):
         return False  # which is told with the other options
     nested = pooling != "none" and 1 < len(set(counts.benchmarks)) < len(counts.systems)
-    return len(declared(family)) <= MOST_PARAMETERS and not nested
+    return takes(family) and not nested
 
 
 def _pooling(counts: Counts, pooling: Any, method: str = "nuts") -> Pooling:

@@ -57,7 +57,7 @@ class Diagnostics:
         if self.pareto_k is not None and not self.pareto_k <= MAX_PARETO_K:
             found.append(f"Pareto k {self.pareto_k:.2f} (at most {MAX_PARETO_K})")
         if not found and not self.systems:
-            return "the sampler converged"
+            return self._good()
         if not found:
             found.append("the posterior does not fit on a lattice")
         remedy = (
@@ -71,6 +71,14 @@ class Diagnostics:
             f"the fit did not converge for {some}{', ...' if len(self.systems) > 3 else ''}: "
             f"{', '.join(found)}. Do not use its numbers yet; try {remedy}"
         )
+
+    def _good(self) -> str:
+        """Say that nothing is out of bounds: of a lattice, that nothing was sampled."""
+        if self.max_rhat is None and self.min_ess is None and self.pareto_k is None:
+            return "integrated exactly"
+        if self.max_rhat is None and self.min_ess is not None and self.pareto_k is not None:
+            return "integrated exactly, but for what systems share, whose importance sampling holds"
+        return "the sampler converged"
 
     def warn(self, stacklevel: int = 2) -> None:
         """Issue a :class:`bayespassk.errors.ConvergenceWarning` if something is out of bounds."""

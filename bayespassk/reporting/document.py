@@ -384,7 +384,7 @@ def _diagnostics(data: Mapping[str, Any]) -> Section:
                 "yes" if found["converged"] else "no",
                 figure(found["max_rhat"], ".3f"),
                 figure(found["min_ess"], ",.0f"),
-                f"{found['divergences']:,}",
+                figure(found["divergences"] if fit["method"] == "nuts" else None, ",.0f"),
                 figure(found["pareto_k"], ".2f"),
             )
         )
@@ -400,7 +400,8 @@ def _diagnostics(data: Mapping[str, Any]) -> Section:
             Text(
                 "A sampler has converged with an R-hat of at most 1.01, an effective sample size "
                 "(ESS) of at least 400, no divergence and a Pareto k of at most 0.7; – where a "
-                "method has no such number."
+                "method has no such number. By quadrature, the posterior is integrated exactly: "
+                "nothing is sampled, but for what systems share."
             ),
             *([Items(tuple(said))] if said else []),
             Table(

@@ -53,6 +53,9 @@ def _sampler(data: Mapping[str, Any]) -> Iterator[Reason]:
             level = UNUSABLE if name == main else WARNINGS
             yield level, f"Family {name}: {found['message']}."
     if all(fit["diagnostics"]["converged"] for fit in data["fits"].values()):
+        if all(fit["method"] == "quadrature" for fit in data["fits"].values()):
+            yield SOUND, "The posterior was integrated exactly: no sampler had to converge."
+            return
         several = f" of all {len(data['fits'])} fits" if len(data["fits"]) > 1 else ""
         yield SOUND, f"The sampler{several} converged."
 

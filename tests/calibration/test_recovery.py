@@ -40,8 +40,6 @@ ATTEMPTS = np.geomspace(5, 300, 40).astype(int)
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
-# Of exact moments of b, where nothing was ever solved and b has no bound that floats can square.
-@pytest.mark.filterwarnings("ignore:overflow encountered in square:RuntimeWarning")
 @pytest.mark.parametrize(("method", "name"), FULL_SIZE)
 def test_ranks_of_the_truth_are_uniform(method, name, full_size):
     if not full_size and (method, name) not in SIMULATIONS:
