@@ -174,6 +174,7 @@ def test_other_arguments_must_mean_something(fit, forecasts):
         bp.summarize(forecasts["benchmark"], kind="ci")
 
 
+@pytest.mark.filterwarnings("ignore:the 80% highest-density:bayespassk.errors.ForecastWarning")
 def test_the_table_is_tidy_and_its_intervals_hold_what_they_say(forecasts):
     draws = forecasts["benchmark"]
     for kind in ("eti", "hdi"):
