@@ -97,8 +97,8 @@ def _warn_of_modes(forecast: xr.DataArray, draws: Floats, interval: Floats, prob
                 warnings.warn(
                     ForecastWarning(
                         f"the {prob:.0%} highest-density interval at k = {k:,} of {str(system)!r} "
-                        "spans two modes and what lies between, where there is little: use kind='eti', "
-                        "or look at the draws",
+                        "spans two modes and what lies between, where there is little: use "
+                        "kind='eti', or look at the draws",
                         systems=[str(system)],
                         k=int(k),
                     ),
