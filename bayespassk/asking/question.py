@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from bayespassk.arrays import Floats, Ints
-from bayespassk.asking.influence import warn_if_prior_rules
+from bayespassk.asking.influence import warn_if_prior_rules, warn_if_prior_shifts
 from bayespassk.asking.seen import Seen, rates_of
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
@@ -277,7 +277,7 @@ def _warn(
             lambda other: answer(fitted, system, other, target, seed),
         ).ravel()
 
-    warn_if_prior_rules(
+    told = warn_if_prior_rules(
         fitted,
         dict(enumerate(far.tolist())),
         draws,
@@ -285,6 +285,9 @@ def _warn(
         near=question.near(fitted),
         stacklevel=4,
     )
+    if question.dim == "k":
+        others = {i: one for i, one in enumerate(answers) if i not in told}
+        warn_if_prior_shifts(fitted, others, question.values, stacklevel=4)
 
 
 # Covariates of new problems ----------------------------------------------------------------------
