@@ -259,7 +259,12 @@ def labelled(
         dims=("chain", "draw", "system", question.dim),
         coords=fitted.coords | {question.dim: question.coord()},
         name=question.name,
-        attrs={"target": target, "forecast_seed": seed, **fitted.origin},
+        attrs={
+            "target": target,
+            "forecast_seed": seed,
+            "method": fitted.tree.attrs["method"],
+            **fitted.origin,
+        },
     )
 
 

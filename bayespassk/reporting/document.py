@@ -351,8 +351,8 @@ def _sensitivity(data: Mapping[str, Any]) -> Section:
                 "instead of the attempts, found by raising each to a power near 1. Above 0.5, "
                 "the prior says more than the attempts. Shift by the prior: how far twice its "
                 "weight against half of it moves the mean, in standard deviations of the "
-                "forecast; beyond 0.5 either way, the prior moves it. Band ratio: the width of the band over "
-                "that of the prior alone; small where the attempts narrowed it down."
+                "forecast; beyond 0.5 either way, the prior moves it. Band ratio: the width of "
+                "the band over that of the prior alone; small where the attempts narrowed it down."
             ),
             Table(
                 f"Sensitivity to the prior, target {found['target']}",
