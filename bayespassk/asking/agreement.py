@@ -113,7 +113,7 @@ def _of_part(fitted: Fitted, part: Part, js: Ints) -> tuple[Floats, Floats, Floa
     enough = attempts[:, None] >= js
     chen = log_no_success(part.cells.successes[:, None], attempts[:, None].clip(js), js)
     estimate = (np.where(enough, -np.expm1(chen), 0.0) * problems[:, None]).sum(0)
-    mean = (1 - at) * (enough * problems[:, None]).sum(0)
+    mean = (1 - at) * (enough * problems[:, None]).sum(0).astype(float)
     log_mean = np.log(fail.mean(0).clip(1e-300))
     products = at.T @ at / len(at)
     covariance = np.zeros((len(js), len(js)))
@@ -124,7 +124,7 @@ def _of_part(fitted: Fitted, part: Part, js: Ints) -> tuple[Floats, Floats, Floa
                 union = _no_success_in_either(int(n), int(js[i]), int(js[k]), nodes, log_mean)
                 covariance[i, k] += number * (union - products[i, k])
                 covariance[k, i] = covariance[i, k]
-    return mean, covariance, estimate
+    return np.asarray(mean), covariance, np.asarray(estimate, dtype=float)
 
 
 def _log_fail(family: Family, parameters: Parameters, u: Ints) -> Floats:

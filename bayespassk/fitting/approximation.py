@@ -89,4 +89,4 @@ def _quantiles(values: Floats, weights: Floats) -> Floats:
     """Return the ends of the band of weighted values."""
     order = np.argsort(values)
     below = weights[order].cumsum()
-    return values[order][np.searchsorted(below, ENDS).clip(0, len(values) - 1)]
+    return np.asarray(values[order][np.searchsorted(below, ENDS).clip(0, len(values) - 1)])

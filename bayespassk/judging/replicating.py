@@ -666,7 +666,7 @@ def _histogram_finding(
     if not found.missed:
         return f"problems are spread over numbers of {of} as the family expects"
     worst = away.worst(seen)
-    low, high = _expected(away.replicated[:, worst], float(away.left[worst]))
+    low, high = _expected(away.replicated[:, worst].astype(float), float(away.left[worst]))
     named = {"all": "successes in all attempts", "never": "no success", "1": f"1 {one}"}
     label = named.get(bins[worst], f"{bins[worst]} {of}")
     return (
