@@ -142,7 +142,7 @@ class PriorDrivenWarning(UserWarning):
 
 
 class ForecastWarning(UserWarning):
-    """The prior, or the choice of family, makes most of a forecast far beyond the attempts.
+    """The prior, or the choice of family, makes much of a forecast.
 
     Also: an interval of highest density spans two modes.
 
@@ -157,6 +157,9 @@ class ForecastWarning(UserWarning):
     family_share : tuple of float
         What the choice among several families makes of the variance for each of these systems,
         0.5 to 1; empty if it is not that choice.
+    prior_shift : tuple of float
+        How far the prior shifts the forecast of each of these systems, in its standard deviations;
+        empty if it is not that.
     """
 
     def __init__(
@@ -167,9 +170,11 @@ class ForecastWarning(UserWarning):
         k: int = 0,
         prior_share: Sequence[float] = (),
         family_share: Sequence[float] = (),
+        prior_shift: Sequence[float] = (),
     ):
         super().__init__(message)
         self.systems = tuple(systems)
         self.k = k
         self.prior_share = tuple(prior_share)
         self.family_share = tuple(family_share)
+        self.prior_shift = tuple(prior_shift)

@@ -309,7 +309,8 @@ def plot_check(check: xr.Dataset, *, ax: ArrayLike | None = None) -> NDArray[Any
 
     On the left, how many problems have how many successes (or took how many attempts, where those
     end at a success): bars hold 95% of the replicated data, dots are the data. On the right, each
-    statistic in units of its standard deviation in replicated data; an open dot is a finding.
+    statistic in units of its standard deviation in replicated data: bars hold 95% of what is to be
+    expected if the family is right; an open dot is a finding.
 
     Parameters
     ----------
@@ -358,8 +359,9 @@ def _plot_histogram(ax: "Axes", check: xr.Dataset, system: str, legend: bool) ->
 
 def _plot_statistics(ax: "Axes", check: xr.Dataset) -> None:
     shown = check.isel(statistic=np.flatnonzero(check["observed"].notnull().values)[::-1])
-    mean = shown["replicated"].mean("sample")
-    spread = shown["replicated"].std("sample")
+    ends = shown["lower"], shown["upper"]  # of what is not replicated, 95% of normal variables
+    mean = shown["replicated"].mean("sample").fillna(sum(ends) / 2)
+    spread = shown["replicated"].std("sample").fillna((ends[1] - ends[0]) / (2 * 1.96))
     scale = spread.where(spread > 0, 1.0)
     low, high, seen = ((shown[n] - mean) / scale for n in ("lower", "upper", "observed"))
     y = np.arange(shown.sizes["statistic"])

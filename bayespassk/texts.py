@@ -262,9 +262,9 @@ def check_caption(meta: Mapping[str, Any]) -> str:
     )
     return (
         f"{meta['replicated']:,} data sets were replicated from the fit, stopping rule "
-        f"{meta['stopping']}; the family expects what 95% of them hold, and misses where p_value "
-        f"is below {FINDING}. That the family fits the attempts made says little about k far "
-        f"beyond them.\n{adaptive if meta['stopping'] == 'adaptive' else ''}"
+        f"{meta['stopping']}; the family expects what 95% of right fits leave, and misses where "
+        f"p_value is below {FINDING}. That the family fits the attempts made says little about k "
+        f"far beyond them.\n{adaptive if meta['stopping'] == 'adaptive' else ''}"
         f"{_family(meta)}, {_sampled(meta)}.\n"
         f"bayespassk {meta['version']}, input sha256 {meta['input_sha256'][:16]}."
     )

@@ -105,7 +105,7 @@ def test_many_alike_are_replicated_at_once_as_they_are_one_by_one(family, monkey
     monkeypatch.setattr(replicating, "WORTH", np.inf)
     one_by_one = bp.check(fit, draws=4000, random_seed=2)
     for name in ("replicated", "replicated_histogram"):
-        a, b = at_once[name], one_by_one[name]
+        a, b = (found[name].dropna("statistic") if name == "replicated" else found[name] for found in (at_once, one_by_one))  # fmt: skip
         limit = stats.norm.isf(FALSE_ALARM / 4 / a.isel(sample=0).size)
         error = np.sqrt((a.var("sample") + b.var("sample")) / 4000)
         assert (abs(a.mean("sample") - b.mean("sample")) <= limit * error + 1e-12).all(), name
@@ -150,12 +150,12 @@ def wrong():
 
 
 def test_the_right_family_is_seldom_found_wanting(right):
-    """None of 120 such systems was in a longer run, so at most 2.5% are, with 95% certainty."""
+    """Of 260 such systems in longer runs 2.7% were, in at least one of seven respects."""
     table = bp.summarize_check(bp.check(right))
     assert set(table["system"]) == {f"s{i}" for i in range(SYSTEMS)}
     missed = table["p_value"] < 0.05
     caught = table[missed]["system"].nunique()
-    assert stats.binom.sf(caught - 1, SYSTEMS, 0.025) > FALSE_ALARM
+    assert stats.binom.sf(caught - 1, SYSTEMS, 0.05) > FALSE_ALARM
     assert (table["finding"].str.contains("misses") == missed).all()
 
 
@@ -168,6 +168,26 @@ def test_the_wrong_rule_is_found_wanting(right):
         other.attrs["stopping"] = "fixed"
     table = bp.summarize_check(bp.check(other))
     assert set(table[table["p_value"] < 0.05]["system"]) == {f"s{i}" for i in range(SYSTEMS)}
+
+
+def test_what_is_fitted_is_expected_to_be_nearer_by_what_fitting_takes_away():
+    """Normal data of a mean that is not known, and two statistics: the mean, and one value.
+
+    Fitted, the mean has no distance left, but for what is never taken away; a value has that of
+    a residual, 1 - 1/n.
+    """
+    n, rng = 5, np.random.default_rng(1)
+    mean = rng.normal(0, 1 / np.sqrt(n), 100_000)
+    one, other = (mean[:, None] + rng.normal(0, 1, (100_000, n)) for _ in range(2))
+    left = replicating._left(one.mean(1), other.mean(1))
+    assert left**2 == pytest.approx(0.1)
+    assert replicating._left(one, other) ** 2 == pytest.approx(2 / 3 * np.ones(n), abs=0.02)
+    data = rng.normal(0, 1, (2000, n))
+    away = data[:, 0] - data.mean(1)  # from what the fit to each expects
+    scale = np.sqrt(1 + 1 / n)  # of replicated data
+    p = [replicating._compare("one", x, scale * one[:4000, 0] / one[:4000, 0].std(), np.sqrt(2 / 3)).p_value for x in away]  # fmt: skip
+    assert stats.kstest(p, "uniform").pvalue > FALSE_ALARM
+    assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.02)
 
 
 def test_loo_pit_of_the_right_family_is_uniform(right):
@@ -370,7 +390,15 @@ def test_the_prior_weighs_more_the_further_k_and_the_fewer_the_attempts(fit, spa
     ratio = table.pivot(index="k", columns="system", values="band_ratio")
     np.testing.assert_allclose(ratio["none"], 1, atol=0.1)
     many = bp.sensitivity(fit, [1, 10**4, 10**6, 10**9])
-    assert list(many.columns) == ["system", "k", "prior", "likelihood", "prior_share", "band_ratio"]
+    assert list(many.columns) == [
+        "system",
+        "k",
+        "prior",
+        "likelihood",
+        "prior_share",
+        "prior_shift",
+        "band_ratio",
+    ]
     assert (many["prior_share"] < 0.2).all()
     assert many["k"].tolist() == [1, 10**4, 10**6, 10**9] * 2
     assert (many[many["k"] == 1]["band_ratio"] < 0.05).all()

@@ -12,7 +12,7 @@ from scipy import stats
 
 import bayespassk as bp
 from bayespassk import cli, texts
-from bayespassk.judging import averaging, leave_one_out
+from bayespassk.judging import averaging, comparing, leave_one_out
 from bayespassk.posterior.fitted import opened
 
 KS = [1, 100, 10**6]
@@ -50,11 +50,11 @@ def skewed():
 
 
 def of_system(fit, position):
-    """One system of a fit, as ArviZ takes it."""
+    """One system of a fit, as ArviZ takes it: the efficiency of draws is that of the whole fit."""
     mine = fit["constant_data"].dataset["system_index"].values == position
     return xr.DataTree.from_dict(
         {
-            "posterior": fit["posterior"].dataset.isel(system=[position]),
+            "posterior": fit["posterior"].dataset,
             "log_likelihood": fit["log_likelihood"].dataset.isel(row=mine),
         }
     )
@@ -70,6 +70,19 @@ def test_elpd_is_that_of_arviz_though_equal_rows_are_computed_once(counts, fits,
                 assert got[column] == pytest.approx(want[column], abs=1e-6)
             assert got["max_pareto_k"] == pytest.approx(want.pareto_k.max().item(), abs=1e-6)
             assert got["exact"] == 0
+
+
+def test_each_problem_is_judged_as_by_arviz(fits):
+    """The pointwise values of `az.loo` of the tree are those that `compare` sums."""
+    for fit in fits.values():
+        fitted = opened(fit)
+        by_arviz = az.loo(fit, pointwise=True)
+        found = comparing._left_out("it", fitted, fitted.cells, exact=False, progress=False)
+        for i, loo in enumerate(found):
+            rows = np.flatnonzero(fitted.system_index == i)
+            inverse = fitted.cells.of_system(i).inverse
+            np.testing.assert_allclose(loo.elpd[inverse], by_arviz.elpd_i.values[rows], atol=1e-9)
+            np.testing.assert_allclose(loo.pareto_k[inverse], by_arviz.pareto_k.values[rows])
 
 
 def test_differences_and_weights_are_those_of_arviz(counts, fits, table):

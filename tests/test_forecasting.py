@@ -209,3 +209,44 @@ def test_the_tail_exponent_is_the_slope_of_fail_at_k_and_goes_to_a(fit):
     slope = 100 * (special.digamma(p["a"] + p["b"] + 100) - special.digamma(p["b"] + 100))
     np.testing.assert_allclose(exponent.sel(k=100), slope, rtol=1e-5)
     assert set(bp.summarize(exponent).columns) >= {"system", "k", "lower"}
+
+
+def chained(rho, draws, seed=1, systems=2):
+    """Draws of normal AR(1) chains, in the form of a forecast by NUTS."""
+    rng = np.random.default_rng(seed)
+    step = rng.normal(0, np.sqrt(1 - rho**2), (4, draws, systems, 1))
+    values = rng.normal(size=(4, draws, systems, 1))
+    for i in range(1, draws):
+        values[:, i] = rho * values[:, i - 1] + step[:, i]
+    names = [f"s{i}" for i in range(systems)]
+    return xr.DataArray(
+        values,
+        dims=("chain", "draw", "system", "k"),
+        coords={"system": names, "k": [10]},
+        attrs={"method": "nuts"},
+    )
+
+
+def test_monte_carlo_errors_are_told_where_they_matter():
+    """The spread of means and ends over seeds is the error that is told, within 35%."""
+    draws = chained(0.9, 500, systems=60)
+    with pytest.warns(bp.errors.ConvergenceWarning, match="another seed would move") as caught:
+        table = bp.summarize(draws)
+    assert len(caught[0].message.systems) == 60
+    for name in ("mean", "lower", "upper"):
+        error = np.sqrt((table[f"mcse_{name}"] ** 2).mean())
+        assert error == pytest.approx(table[name].std(), rel=0.35), name
+    with pytest.warns(bp.errors.ConvergenceWarning):
+        assert "mcse_lower" not in bp.summarize(draws, kind="hdi")
+    good = bp.summarize(chained(0.0, 2000))
+    assert not any(name.startswith("mcse") for name in good)
+
+
+def test_draws_that_are_no_chain_have_no_error_of_one(fit):
+    draws = chained(0.9, 100)
+    draws.attrs["method"] = "quadrature"
+    assert list(bp.summarize(draws)) == ["system", "k", "mean", "median", "lower", "upper"]
+    assert bp.forecast(fit, 10).attrs["method"] == fit.attrs["method"]
+    same = chained(0.9, 50)
+    same[:] = 1.0  # no width and no error
+    assert "mcse_mean" not in bp.summarize(same)

@@ -66,3 +66,44 @@ def test_the_warning_says_whose_at_which_k_and_how_much(counts):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         bp.forecast(fit, 20)  # ten times the attempts
+
+
+@pytest.mark.parametrize(("share", "apart"), [(0.1, 5.0), (0.5, 1.0), (0.02, 0.0)])
+def test_the_shift_of_normals_is_that_of_precisions_which_change(share, apart):
+    """A prior `apart` posterior sds below the posterior, with this share of the precision."""
+    x = np.random.default_rng(1).standard_normal(100_000)
+    log_prior = -share * (x + apart) ** 2 / 2
+
+    def mean(power):  # of a prior to a power and a likelihood with its mean where 0 is their middle
+        likelihood = share * apart / (1 - share)
+        return (-power * share * apart + (1 - share) * likelihood) / (power * share + 1 - share)
+
+    found = influence.prior_shift(3 * x + 7, log_prior)
+    assert found == pytest.approx(mean(2) - mean(0.5), abs=0.04)
+    assert influence.prior_shift(-x, log_prior) == pytest.approx(-found, abs=1e-9)
+    assert influence.prior_shift(np.ones(100), log_prior[:100]) == 0.0
+
+
+def test_where_weights_fail_the_derivative_is_taken():
+    x = np.random.default_rng(1).standard_normal((40, 1000))
+    log_prior = -((x - 3) ** 2).sum(0)  # of 40 parameters
+    want = np.log(4) * np.cov(x[0], log_prior)[0, 1] / x[0].std()
+    assert influence.prior_shift(x[0], log_prior) == pytest.approx(want)
+
+
+def test_a_prior_that_moves_the_forecast_is_told_though_its_share_is_small():
+    """Ten problems, tried once: the attempts show 0.80, and at k = 1 nobody expects the prior."""
+    counts = bp.Counts(problem=range(10), attempts=[1] * 10, successes=[1] * 8 + [0] * 2)
+    fit = bp.fit(counts, pooling="none", random_seed=1, progress=False)
+    table = bp.sensitivity(fit, [1]).iloc[0]
+    assert table["prior_share"] < 0.1
+    assert -1.3 < table["prior_shift"] < -0.6
+    with pytest.warns(bp.errors.ForecastWarning, match=r"the prior moves .* at k = 1\b") as told:
+        bp.forecast(fit, [1, 10])
+    (said,) = (one.message for one in told)
+    assert said.k == 1
+    assert said.prior_shift[0] == pytest.approx(table["prior_shift"], abs=0.25)
+    many = bp.Counts(problem=range(10), attempts=[100] * 10, successes=[80] * 8 + [3] * 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bp.forecast(bp.fit(many, pooling="none", random_seed=1, progress=False), [1, 10])

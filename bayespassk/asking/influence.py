@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from bayespassk.arrays import Floats
+from bayespassk.arrays import Floats, Ints
 from bayespassk.errors import ForecastWarning
 from bayespassk.families.base import Prior, declared, log_prior
 from bayespassk.options import MOST_K
@@ -13,7 +13,15 @@ from bayespassk.posterior.fitted import Fitted
 from bayespassk.posterior.likelihood import cell_log_moments
 from bayespassk.posterior.pooling import log_hyperprior
 
-__all__ = ["FAR", "LIMIT", "log_densities", "prior_share", "warn_if_prior_rules"]
+__all__ = [
+    "FAR",
+    "LIMIT",
+    "log_densities",
+    "prior_share",
+    "prior_shift",
+    "warn_if_prior_rules",
+    "warn_if_prior_shifts",
+]
 
 FAR = 10
 """Up to this many times the attempts made, a forecast is not warned about."""
@@ -105,6 +113,90 @@ def prior_share(values: Floats, log_prior: Floats, log_likelihood: Floats) -> fl
     return float(np.clip(prior / max(prior + likelihood, 0.5), 0.0, 1.0))
 
 
+FEWEST = 50
+"""Effective draws below which weights say nothing."""
+
+
+def prior_shift(values: Floats, log_prior: Floats) -> float:
+    """Return how far the prior shifts the mean of `values`, in standard deviations.
+
+    The mean with the prior squared, less that with its root, over the standard deviation of
+    the posterior: by importance weights, or by the derivative at the posterior itself where there
+    are too few draws for these.
+
+    Parameters
+    ----------
+    values, log_prior : array, dims (draw,)
+        Of the same draws of the posterior.
+
+    Notes
+    -----
+    A prior can be a small part of what is known, by :func:`prior_share`, and yet stand so far from
+    the attempts that it moves the forecast. Where both are normal, a prior with the share s of
+    the precision, its centre d of the posterior's standard deviations from the forecast, shifts
+    by about 1.5 s d.
+
+    References
+    ----------
+    Kallioinen et al. 2024, arXiv:2107.14054 (power-scaling).
+    """
+    spread = float(values.std())
+    if not np.isfinite(spread) or spread == 0:
+        return 0.0
+    means, least = [], np.inf
+    for power in (1.0, -0.5):  # on top of the prior that is in the posterior
+        weight = np.exp(power * log_prior - (power * log_prior).max())
+        weight = np.minimum(weight, weight.mean() * np.sqrt(len(weight)))
+        least = min(least, float(weight.sum() ** 2 / (weight**2).sum()))
+        means.append(float(weight @ values / weight.sum()))
+    if least < FEWEST:
+        return float(np.log(4) * np.cov(values, log_prior)[0, 1] / spread)
+    return (means[0] - means[1]) / spread
+
+
+def warn_if_prior_shifts(
+    fitted: Fitted,
+    answers: Mapping[int, Floats],
+    ks: Ints,
+    stacklevel: int = 2,
+) -> None:
+    """Issue a `ForecastWarning` where the prior shifts a forecast by more than `LIMIT` of its sd.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    answers : mapping of int to array, dims (..., k)
+        The draws of the forecast of each system that is looked at, by its position.
+    ks : array of int, dims (k,)
+    """
+    found: list[tuple[float, int, int]] = []
+    for system, draws in answers.items():
+        values = draws.reshape(-1, draws.shape[-1])
+        step = max(1, len(values) // DRAWS)
+        density = np.broadcast_to(_log_prior(fitted, system, step), len(values[::step]))
+        shifts = [prior_shift(values[::step, i], density) for i in range(len(ks))]
+        at = int(np.abs(shifts).argmax())
+        if abs(shifts[at]) > LIMIT:
+            found.append((shifts[at], system, int(ks[at])))
+    if not found:
+        return
+    found.sort(key=lambda one: -abs(one[0]))
+    each = [f"{shift:+.1f} for {fitted.systems[i]!r} at k = {k:,}" for shift, i, k in found[:NAMED]]
+    warnings.warn(
+        ForecastWarning(
+            f"the prior moves the forecast of {len(found)} of {len(fitted.systems)} systems: twice "
+            "its weight against half of it shifts the mean, in standard deviations of the "
+            f"forecast, by {', '.join(each)}{', ...' if len(found) > NAMED else ''}. What to do: "
+            "more attempts or more problems; or a prior you would defend. See bp.sensitivity for "
+            "other k",
+            systems=[fitted.systems[system] for _, system, _ in found],
+            k=max(k for _, _, k in found),
+            prior_shift=[shift for shift, _, _ in found],
+        ),
+        stacklevel=stacklevel + 1,
+    )
+
+
 def _normal_scores(values: Floats) -> Floats:
     """Return normal quantiles at the ranks; equal values get the mean of their ranks."""
     from scipy.special import ndtri
@@ -121,8 +213,8 @@ def warn_if_prior_rules(
     rests_on: str,
     near: float = np.inf,
     stacklevel: int = 2,
-) -> None:
-    """Issue a `ForecastWarning` where the prior outweighs the attempts.
+) -> set[int]:
+    """Issue a `ForecastWarning` where the prior outweighs the attempts; return the systems told of.
 
     Parameters
     ----------
@@ -145,7 +237,7 @@ def warn_if_prior_rules(
             if share > LIMIT:
                 shares[system] = share
     if not shares:
-        return
+        return set()
     ruled = sorted(shares)
     warnings.warn(
         ForecastWarning(
@@ -156,6 +248,7 @@ def warn_if_prior_rules(
         ),
         stacklevel=stacklevel + 1,
     )
+    return set(ruled)
 
 
 def _message(

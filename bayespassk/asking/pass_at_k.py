@@ -71,7 +71,9 @@ def forecast(
     -----
     ForecastWarning
         At the largest k, if that is beyond 10 times the attempts made at any problem, the prior
-        weighs more than the attempts; see :func:`bayespassk.sensitivity`.
+        weighs more than the attempts; or at any k, twice the weight of the prior against half of
+        it shifts the mean by more than half a standard deviation. See
+        :func:`bayespassk.sensitivity`.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from bayespassk.arrays import Floats, Ints
-from bayespassk.asking.influence import warn_if_prior_rules
+from bayespassk.asking.influence import warn_if_prior_rules, warn_if_prior_shifts
 from bayespassk.asking.seen import Seen, rates_of
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
@@ -266,7 +266,12 @@ def labelled(
         dims=("chain", "draw", "system", question.dim),
         coords=fitted.coords | {question.dim: question.coord()},
         name=question.name,
-        attrs={"target": target, "forecast_seed": seed, **fitted.origin},
+        attrs={
+            "target": target,
+            "forecast_seed": seed,
+            "method": fitted.tree.attrs["method"],
+            **fitted.origin,
+        },
     )
 
 
@@ -284,7 +289,7 @@ def _warn(
             lambda other: answer(fitted, system, other, target, seed),
         ).ravel()
 
-    warn_if_prior_rules(
+    told = warn_if_prior_rules(
         fitted,
         dict(enumerate(far.tolist())),
         draws,
@@ -292,6 +297,9 @@ def _warn(
         near=question.near(fitted),
         stacklevel=4,
     )
+    if question.dim == "k":
+        others = {i: one for i, one in enumerate(answers) if i not in told}
+        warn_if_prior_shifts(fitted, others, question.values, stacklevel=4)
 
 
 # Covariates of new problems ----------------------------------------------------------------------

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from bayespassk.arrays import Floats
-from bayespassk.errors import ForecastWarning
+from bayespassk.errors import ConvergenceWarning, ForecastWarning
 from bayespassk.options import check_interval
 
 if TYPE_CHECKING:
@@ -41,10 +41,14 @@ def summarize(
     pandas.DataFrame
         Columns system, k, mean, median, lower, upper; one row for each system and k. The
         interval is of each k by itself, not of the whole curve at once; of draws with NaN it is
-        NaN. Its ``attrs`` hold `prob` and `kind`.
+        NaN. Its ``attrs`` hold `prob` and `kind`. Where draws are of NUTS and a Monte Carlo
+        standard error is more than 2% of the width of an interval, there are also mcse_mean and,
+        of equal-tailed intervals, mcse_lower and mcse_upper: how far another seed would move these.
 
     Warns
     -----
+    ConvergenceWarning
+        If there is such an error: more draws would move what is shown.
     ForecastWarning
         A highest-density interval spans two clear modes.
 
@@ -77,6 +81,14 @@ def summarize(
             "upper": interval[..., 1].ravel(),
         }
     )
+    if forecast.attrs.get("method") == "nuts":
+        errors = _errors(values, prob, kind)
+        width = (interval[..., 1] - interval[..., 0])[None]
+        share = np.divide(errors, width, out=np.zeros_like(errors), where=width > 0)
+        if np.nanmax(share) > MOST_ERROR:
+            for name, error in zip(("mcse_mean", "mcse_lower", "mcse_upper"), errors, strict=False):
+                table[name] = error.ravel()
+            _warn(share, [str(name) for name in systems])
     table.attrs = {"prob": prob, "kind": kind}
     return table
 
@@ -105,3 +117,39 @@ def _warn_of_modes(forecast: xr.DataArray, draws: Floats, interval: Floats, prob
                     stacklevel=3,
                 )
                 return
+
+
+MOST_ERROR = 0.02
+"""Monte Carlo standard errors above this share of a band's width are told."""
+
+
+def _errors(values: Floats, prob: float, kind: str) -> Floats:
+    """Return Monte Carlo standard errors of mean, lower and upper, dims (which, system, k).
+
+    Of draws that follow each other in a chain: `values` have dims (system, k, chain, draw).
+    """
+    from arviz_stats.base import array_stats
+
+    ends = ((1 - prob) / 2, (1 + prob) / 2) if kind == "eti" else ()
+    with np.errstate(all="ignore"):  # values that are all the same have none
+        found = [
+            array_stats.mcse(values, method="mean"),
+            *(array_stats.mcse(values, method="quantile", prob=end) for end in ends),
+        ]
+    return np.nan_to_num(np.asarray(found))
+
+
+def _warn(share: Floats, systems: list[str]) -> None:
+    """Issue a warning about the systems with large Monte Carlo errors."""
+    bad = np.flatnonzero((share > MOST_ERROR).any((0, 2)))
+    some = ", ".join(repr(systems[i]) for i in bad[:3])
+    warnings.warn(
+        ConvergenceWarning(
+            f"another seed would move what is shown of {some}{', ...' if len(bad) > 3 else ''}: "
+            f"the Monte Carlo standard error is up to {share.max():.1%} of the width of the band "
+            f"(should be at most {MOST_ERROR:.0%}); see the columns mcse_mean, mcse_lower and "
+            "mcse_upper. Fit again with more draws",
+            systems=[systems[i] for i in bad],
+        ),
+        stacklevel=3,
+    )

@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 from bayespassk.cells import Cells
 from bayespassk.families import Family
 from bayespassk.families.base import declared, log_prior
+from bayespassk.fitting.approximation import far_apart, weights_of
 from bayespassk.fitting.model import Setup, centring_of, model_of, quiet_import
 from bayespassk.fitting.sampling import COMPILING, Draws, Size
-from bayespassk.posterior.diagnostics import MAX_PARETO_K, Diagnostics
+from bayespassk.posterior.diagnostics import (
+    MAX_BAND_OFF,
+    MAX_PARETO_K,
+    MAX_SD_OFF,
+    Diagnostics,
+)
 from bayespassk.posterior.likelihood import cell_log_moments
 from bayespassk.process import progress as bar
 
@@ -30,9 +36,11 @@ FUSION = "fuse_indexed_into_elemwise"
 
 
 def advi(
-    setup: Setup, method: str, size: Size, seed: int, progress: bool
+    setup: Setup, method: str, size: Size, seed: int, progress: bool, exact: Draws | None = None
 ) -> tuple[Draws, Draws, Diagnostics]:
     """Fit a normal to the posterior of the free parameters of all systems, and draw from it.
+
+    `exact` are draws of the exact posterior, for comparison, if there are any.
 
     The steps of stochastic optimisation go on wandering about the optimum, by more than half a
     posterior standard deviation; the mean of the second half of them does not.
@@ -74,7 +82,7 @@ def advi(
     if together:
         found, log_joint = _unpacked(model, flat, where, setup, mode)
         log_ratio = (log_joint - multivariate_normal.logpdf(flat, mean, covariance))[..., None]
-        return found, {"log_ratio": log_ratio[..., 0]}, _diagnose_advi(("all",), log_ratio, systems)
+        return found, {"log_ratio": log_ratio[..., 0]}, _diagnosed(setup, found, log_ratio, exact)
     found = {name: flat[..., where[name]] for name in declared(setup.family)}
     log_ratio = _log_joint(setup.cells, setup.family, found, len(systems))
     for system in range(len(systems)):
@@ -82,8 +90,7 @@ def advi(
         log_ratio[..., system] -= multivariate_normal.logpdf(
             flat[..., at], mean[at], covariance[np.ix_(at, at)]
         )
-    report = _diagnose_advi(systems, log_ratio, systems)
-    return found, {"log_ratio": log_ratio.sum(-1)}, report
+    return found, {"log_ratio": log_ratio.sum(-1)}, _diagnosed(setup, found, log_ratio, exact)
 
 
 def _unpacked(
@@ -142,23 +149,47 @@ def _log_joint(cells: Cells, family: Family, free: Draws, systems: int) -> NDArr
     return total
 
 
-def _diagnose_advi(
-    blocks: tuple[str, ...], log_ratio: NDArray[np.float64], systems: tuple[str, ...]
+def _diagnosed(
+    setup: Setup, found: Draws, log_ratio: NDArray[np.float64], exact: Draws | None
 ) -> Diagnostics:
-    """Return the Pareto k of blocks that were fitted independently: systems, or all together."""
-    from arviz_stats.base import array_stats
+    """Return Pareto k, and how forecasts differ from exact ones, or from reweighted ones.
 
-    # ArviZ takes log-likelihoods, whose negatives are the log weights of leave-one-out.
-    draws = np.moveaxis(log_ratio, -1, 0).reshape(len(blocks), -1)
-    pareto_k = np.asarray(array_stats.psislw(-draws)[1])
+    `log_ratio`, dims (chain, draw, block), is of what was fitted independently: systems, or all
+    of them together.
+    """
+    systems, blocks = setup.counts.systems, log_ratio.shape[-1]
+    flat, pareto_k = np.moveaxis(log_ratio, -1, 0).reshape(blocks, -1), _pareto_k(log_ratio)
+    each = []
+    for system in range(len(systems)):
+        weights = None if exact is not None else weights_of(flat[system % blocks])
+        right = found if exact is None else exact
+        most = int(setup.counts.attempts[setup.counts.system_index == system].max(initial=0))
+        each.append(far_apart(setup.family, found, right, weights, system, most))
+    off = np.array([one.band_off for one in each])
+    with np.errstate(divide="ignore"):
+        spread = np.abs(np.log([one.sd_ratio for one in each]))
+    luck = 1 / np.sqrt(flat.shape[1])  # of ends and standard deviations of so many draws
     bad = np.broadcast_to(~(pareto_k <= MAX_PARETO_K), len(systems))
+    bad = bad | ~(off <= MAX_BAND_OFF + luck) | ~(spread <= np.log(MAX_SD_OFF) + 2 * luck)
     return Diagnostics(
         max_rhat=None,
         min_ess=None,
         divergences=0,
         pareto_k=float(pareto_k.max()),
         systems=tuple(np.array(systems, dtype=object)[bad]),
+        sd_ratio=each[int(spread.argmax())].sd_ratio,
+        band_off=float(off.max()),
+        against="importance sampling" if exact is None else "quadrature",
     )
+
+
+def _pareto_k(log_ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the Pareto k of importance ratios, dims (block,)."""
+    from arviz_stats.base import array_stats
+
+    # ArviZ takes log-likelihoods, whose negatives are the log weights of leave-one-out.
+    flat = np.moveaxis(log_ratio, -1, 0).reshape(log_ratio.shape[-1], -1)
+    return np.asarray(array_stats.psislw(-flat)[1])
 
 
 @contextmanager

@@ -11,13 +11,23 @@ from bayespassk.families import Family
 from bayespassk.fitting.model import CENTRING, DATA, Setup, centring_of, model_of, quiet_import
 from bayespassk.fitting.sampling import COMPILING, Draws, Size
 from bayespassk.options import system_seed
-from bayespassk.posterior.diagnostics import MAX_RHAT, MIN_ESS, Diagnostics
+from bayespassk.posterior.diagnostics import (
+    MAX_RHAT,
+    MAX_SD_ERROR,
+    MIN_BFMI,
+    MIN_ESS,
+    Diagnostics,
+)
 from bayespassk.posterior.pooling import Hierarchy
 from bayespassk.process import progress as bar, threads
 
 __all__ = ["nuts_each", "nuts_jointly"]
 
 MOST_COMPILED = 16
+
+MAX_DEPTH = 10
+"""Doublings of a trajectory that nutpie allows."""
+
 _CACHE: dict[Any, Any] = {}
 """Compiled models, the oldest first."""
 
@@ -55,7 +65,11 @@ def nuts_each(
         "tree_depth": stack("depth").max(-1),
         "acceptance_rate": stack("mean_tree_accept").mean(-1),
     }
-    return found, sampler_stats, _diagnose_nuts(setup, found, diverging.sum((0, 1)))
+    return (
+        found,
+        sampler_stats,
+        _diagnose_nuts(setup, found, diverging.sum((0, 1)), stack("energy"), stack("depth")),
+    )
 
 
 def nuts_jointly(
@@ -85,7 +99,8 @@ def nuts_jointly(
     }
     sampler_stats = {ours: stats[theirs].values for ours, theirs in names.items()}
     divergences = np.array([int(sampler_stats["diverging"].sum())])
-    return found, sampler_stats, _diagnose_nuts(setup, found, divergences)
+    energy, depth = (sampler_stats[name][..., None] for name in ("energy", "tree_depth"))
+    return found, sampler_stats, _diagnose_nuts(setup, found, divergences, energy, depth)
 
 
 def _sample(
@@ -115,33 +130,62 @@ def _sample(
         raise
 
 
-def _diagnose_nuts(setup: Setup, found: Draws, divergences: NDArray[np.int64]) -> Diagnostics:
+def _diagnose_nuts(
+    setup: Setup,
+    found: Draws,
+    divergences: NDArray[np.int64],
+    energy: NDArray[np.float64],
+    depth: NDArray[np.int64],
+) -> Diagnostics:
     """Return the worst R-hat and ESS over parameters, and the systems out of bounds.
 
-    `divergences` are those of each system, or one number of all systems together.
+    `divergences`, and `energy` and `depth` with dims (chain, draw, block), are those of each
+    system, or of all systems together.
     """
     from arviz_stats.base import array_stats
 
     systems = setup.counts.systems
     dims = setup.dims
-    bad = np.broadcast_to(divergences > 0, len(systems)).copy()
-    least, most = np.inf, -np.inf
+    bfmi = _bfmi(energy)
+    cut = (depth >= MAX_DEPTH).sum((0, 1))
+    wrong_block = (divergences > 0) | ~(bfmi >= MIN_BFMI) | (cut > 0)
+    bad = np.broadcast_to(wrong_block, len(systems)).copy()
+    least, least_tail, most, unsure = np.inf, np.inf, -np.inf, 0.0
     for name, values in found.items():
         each = np.moveaxis(values.reshape(*values.shape[:2], -1), -1, 0)
         with np.errstate(all="ignore"):  # chains that never moved have an R-hat of infinity
             ess = np.asarray(array_stats.ess(each))
+            tail = np.asarray(array_stats.ess(each, method="tail", prob=(0.05, 0.95)))
+            error = np.asarray(array_stats.mcse(each, method="sd")) / each.std((1, 2), ddof=1)
             rhat = np.asarray(array_stats.rhat(each)) if len(each[0]) > 1 else np.ones(len(each))
-        wrong = ~(ess >= MIN_ESS) | ~(rhat <= MAX_RHAT)
+        wrong = ~(ess >= MIN_ESS) | ~(tail >= MIN_ESS) | ~(rhat <= MAX_RHAT)
+        wrong |= ~(error <= MAX_SD_ERROR)
         of_systems = dims[name][:1] == ("system",)
         bad |= wrong.reshape(len(systems), -1).any(-1) if of_systems else wrong.any()
         least, most = min(least, float(ess.min())), max(most, float(rhat.max()))
+        least_tail, unsure = min(least_tail, float(tail.min())), max(unsure, float(error.max()))
     return Diagnostics(
         max_rhat=None if next(iter(found.values())).shape[0] == 1 else most,
         min_ess=least,
         divergences=int(divergences.sum()),
         pareto_k=None,
         systems=tuple(np.array(systems, dtype=object)[bad]),
+        min_tail_ess=least_tail,
+        min_bfmi=float(bfmi.min()),
+        sd_error=unsure,
+        at_max_depth=int(cut.sum()),
     )
+
+
+def _bfmi(energy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the least E-BFMI of any chain, dims (block,), from energies (chain, draw, block).
+
+    Betancourt 2016, arXiv:1604.00695: how much of the energy's variance one step can change.
+    """
+    change = (np.diff(energy, axis=1) ** 2).mean(1)
+    spread = energy.var(1)
+    each = np.divide(change, spread, out=np.zeros_like(spread), where=spread > 0)
+    return np.asarray(each.min(0))
 
 
 def _compiled(family: Family, hierarchy: Hierarchy, data: Mapping[str, NDArray[Any]]) -> Any:

@@ -95,8 +95,9 @@ def fit(
         fraction of the time, as independent draws, with nothing to compile. "auto" is "quadrature"
         where that can be, unless `tune` or `target_accept` is given, and otherwise "nuts". "advi"
         fits independent normals to the posterior, "fullrank_advi" a correlated normal: neither is
-        faster here, and both are too narrow where it is skewed or, for "advi", correlated. Their
-        fits are told by a Pareto k above 0.7.
+        faster here, and both are too narrow where it is skewed or, for "advi", correlated. Each
+        such fit is compared with quadrature, or with its own draws reweighted, and its diagnostics
+        say how far its bands of pass@k are off.
     pooling : {"auto", "none", "partial"}
         "none": systems share nothing, the posterior of one does not depend on the others in
         `counts`. "partial": the parameters of the systems come from a common normal distribution
@@ -134,9 +135,12 @@ def fit(
     Warns
     -----
     ConvergenceWarning
-        R-hat above 1.01, bulk ESS below 400, a divergence, a Pareto k above 0.7 (ADVI, pooling by
-        quadrature), or a posterior that no lattice holds. The fit is returned all the same; do not
-        use it before the remedies were tried.
+        R-hat above 1.01, bulk or tail ESS below 400, E-BFMI below 0.3, a Monte Carlo error above
+        5% in a standard deviation, a divergence or a draw at the largest tree depth (NUTS); a
+        Pareto k above 0.7 (ADVI, pooling by quadrature); of ADVI, an end of a band that is off by
+        more than 10% of its width, or a standard deviation by more than 25%; or a posterior that no
+        lattice holds. The fit is returned all the same; do not use it before the remedies were
+        tried.
     PriorDrivenWarning
         A system has no success, or no failure, at all.
 
@@ -180,7 +184,9 @@ def fit(
         sample = nuts_each if pooling == "none" else nuts_jointly
         found, sampler_stats, report = sample(setup, size, seed, progress)
     else:
-        found, sampler_stats, report = advi(setup, method, size, seed, progress)
+        known = covariates is None and _can_integrate(counts, family, pooling)
+        exact = _quadrature(setup, size, seed, progress)[0] if known else None
+        found, sampler_stats, report = advi(setup, method, size, seed, progress, exact)
     attrs = {
         "bayespassk_version": _version("bayespassk"),
         "family": json.dumps(family.spec()),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bayespassk.arrays import Floats
 from bayespassk.cells import Cells
 from bayespassk.errors import OptionError
-from bayespassk.judging.leave_one_out import Loo, Which, leave_one_out
+from bayespassk.judging.leave_one_out import Loo, Which, leave_one_out, relative_efficiency
 from bayespassk.posterior.fitted import Fitted, opened
 
 if TYPE_CHECKING:
@@ -111,11 +111,7 @@ def compared(
     one = next(iter(named.values()))
     cells = _rows_of(named)
     found = {
-        name: [
-            leave_one_out(fitted, cells.of_system(i), Which(name, system, i), exact, progress)
-            for i, system in enumerate(one.systems)
-        ]
-        for name, fitted in named.items()
+        name: _left_out(name, fitted, cells, exact, progress) for name, fitted in named.items()
     }
     rows = []
     for i, system in enumerate(one.systems):
@@ -123,6 +119,15 @@ def compared(
     if len(one.systems) > 1:
         rows += _rank("all", found)
     return pd.DataFrame(rows)
+
+
+def _left_out(name: str, fitted: Fitted, cells: Cells, exact: bool, progress: bool) -> list[Loo]:
+    """Return LOO of each system."""
+    r_eff = relative_efficiency(fitted)
+    return [
+        leave_one_out(fitted, cells.of_system(i), Which(name, system, i), r_eff, exact, progress)
+        for i, system in enumerate(fitted.systems)
+    ]
 
 
 def _rows_of(named: Mapping[str, Fitted]) -> Cells:

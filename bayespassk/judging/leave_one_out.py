@@ -17,7 +17,7 @@ from bayespassk.posterior.fitted import Fitted, Part, opened
 from bayespassk.posterior.likelihood import cell_log_moments
 from bayespassk.special import log_binomial
 
-__all__ = ["Loo", "Which", "leave_one_out"]
+__all__ = ["Loo", "Which", "leave_one_out", "relative_efficiency"]
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,14 @@ class Loo:
         return float(self.elpd @ self.problems)
 
 
-def leave_one_out(fitted: Fitted, cells: Cells, which: Which, exact: bool, progress: bool) -> Loo:
+def leave_one_out(
+    fitted: Fitted, cells: Cells, which: Which, r_eff: float, exact: bool, progress: bool
+) -> Loo:
     """Return LOO of one system; where importance sampling fails, by fits without the problem.
 
-    Or, unless `exact`, with a `LooWarning`.
+    Or, unless `exact`, with a `LooWarning`. `r_eff` is the :func:`relative_efficiency` of the fit.
     """
-    found = _importance_sampled(fitted, cells, which)
+    found = _importance_sampled(fitted, cells, which, r_eff)
     good = found.pareto_k <= _good_k(fitted.draws)
     if good.all():
         return found
@@ -68,12 +70,11 @@ def _good_k(draws: int) -> float:
     return min(1 - 1 / math.log10(draws), 0.7)
 
 
-def _importance_sampled(fitted: Fitted, cells: Cells, which: Which) -> Loo:
+def _importance_sampled(fitted: Fitted, cells: Cells, which: Which, r_eff: float) -> Loo:
     """Return LOO from the draws of the fit itself."""
     from arviz_stats.base import array_stats
 
     shape = fitted.shape
-    r_eff = _relative_efficiency(fitted, which.position)
     elpd, p, pareto_k = np.zeros((3, len(cells.problems)))
     # A problem without attempts has probability 1 under any family.
     tried = np.flatnonzero(cells.successes + cells.failures)
@@ -92,18 +93,21 @@ def _importance_sampled(fitted: Fitted, cells: Cells, which: Which) -> Loo:
     return Loo(elpd, p, pareto_k, cells.problems, exact)
 
 
-def _relative_efficiency(fitted: Fitted, system: int) -> float:
-    """Return the effective sample size per draw, the mean over parameters, as ArviZ does."""
+def relative_efficiency(fitted: Fitted) -> float:
+    """Return the effective sample size per draw, the mean over all parameters, as `az.loo` does."""
     from arviz_stats.base import array_stats
 
-    posterior, shape = fitted.posterior.isel(system=system), fitted.shape
-    if shape[0] == 1:
+    if fitted.shape[0] == 1:
         return 1.0
     values = np.concatenate(
-        [variable.values.reshape(*shape, -1) for variable in posterior.data_vars.values()], axis=-1
+        [
+            values.values.reshape(*fitted.shape, -1)
+            for values in fitted.posterior.data_vars.values()
+        ],
+        axis=-1,
     )
     ess = np.asarray(array_stats.ess(np.moveaxis(values, -1, 0), method="mean"))
-    return float(ess.mean() / (shape[0] * shape[1]))
+    return float(ess.mean() / fitted.draws)
 
 
 def _take(cells: Cells, index: NDArray[np.int64]) -> Cells:
@@ -184,5 +188,5 @@ def _warn(found: Loo, good: NDArray[np.bool_], which: Which) -> None:
             problems=problems,
             max_pareto_k=worst,
         ),
-        stacklevel=5,
+        stacklevel=6,
     )

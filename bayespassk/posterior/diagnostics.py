@@ -9,9 +9,29 @@ import xarray as xr
 from bayespassk.errors import ConvergenceWarning
 from bayespassk.posterior.fitted import Fitted, opened
 
-__all__ = ["MAX_PARETO_K", "MAX_RHAT", "MIN_ESS", "Diagnostics", "diagnostics", "diagnostics_of"]
+__all__ = [
+    "MAX_BAND_OFF",
+    "MAX_PARETO_K",
+    "MAX_RHAT",
+    "MAX_SD_ERROR",
+    "MAX_SD_OFF",
+    "MIN_BFMI",
+    "MIN_ESS",
+    "Diagnostics",
+    "diagnostics",
+    "diagnostics_of",
+]
 
 MAX_RHAT, MIN_ESS, MAX_PARETO_K = 1.01, 400.0, 0.7
+
+MIN_BFMI = 0.3
+"""Energy that changes less than this from draw to draw says that tails are hardly reached."""
+
+MAX_SD_ERROR = 0.05
+"""Monte Carlo error of a standard deviation, as a share of it: tails visited too seldom."""
+
+MAX_BAND_OFF, MAX_SD_OFF = 0.1, 1.25
+"""How far an approximation's band may be off, in widths of it; and its sd, as a factor."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +52,20 @@ class Diagnostics:
         quadrature without pooling.
     systems : tuple of str
         The systems for which one of these is out of bounds.
+    min_tail_ess : float or None
+        Tail effective sample size of NUTS: that of the 5% and 95% quantiles.
+    min_bfmi : float or None
+        The energy Bayesian fraction of missing information of NUTS: the least of any chain.
+    sd_error : float or None
+        The largest Monte Carlo standard error of a standard deviation over that, of NUTS.
+    at_max_depth : int
+        Draws of NUTS whose trajectory was cut short as it was the longest allowed.
+    sd_ratio, band_off : float or None
+        Of ADVI: the standard deviation of the population's pass@k over the exact one, and how far
+        an end of its 95% band is off, in widths of the exact band; the worst at n, 100 n and
+        10,000 n.
+    against : str or None
+        What ADVI was compared with: "quadrature", or "importance sampling" where that cannot be.
     """
 
     max_rhat: float | None
@@ -39,6 +73,13 @@ class Diagnostics:
     divergences: int
     pareto_k: float | None
     systems: tuple[str, ...]
+    min_tail_ess: float | None = None
+    min_bfmi: float | None = None
+    sd_error: float | None = None
+    at_max_depth: int = 0
+    sd_ratio: float | None = None
+    band_off: float | None = None
+    against: str | None = None
 
     @property
     def converged(self) -> bool:
@@ -47,15 +88,7 @@ class Diagnostics:
 
     def message(self) -> str:
         """Return what is out of bounds and what to try, or that nothing is."""
-        found = []
-        if self.max_rhat is not None and not self.max_rhat <= MAX_RHAT:
-            found.append(f"R-hat {self.max_rhat:.3f} (should be at most {MAX_RHAT})")
-        if self.min_ess is not None and not self.min_ess >= MIN_ESS:
-            found.append(f"bulk ESS {self.min_ess:.0f} (at least {MIN_ESS:.0f})")
-        if self.divergences:
-            found.append(f"{self.divergences} divergences (none)")
-        if self.pareto_k is not None and not self.pareto_k <= MAX_PARETO_K:
-            found.append(f"Pareto k {self.pareto_k:.2f} (at most {MAX_PARETO_K})")
+        found = self._found()
         if not found and not self.systems:
             return self._good()
         if not found:
@@ -63,9 +96,11 @@ class Diagnostics:
         remedy = (
             "method='nuts', or 'fullrank_advi' if this was 'advi'"
             if self.max_rhat is None
-            else "twice the draws and tune, target_accept=0.99 against divergences, a narrower "
-            "prior"
+            else "twice the draws and tune, target_accept=0.99 against divergences and low E-BFMI, "
+            "a narrower prior"
         )
+        if self.band_off is not None:
+            remedy = "method='auto', or 'fullrank_advi' if this was 'advi'"
         some = ", ".join(repr(name) for name in self.systems[:3])
         return (
             f"the fit did not converge for {some}{', ...' if len(self.systems) > 3 else ''}: "
@@ -78,7 +113,42 @@ class Diagnostics:
             return "integrated exactly"
         if self.max_rhat is None and self.min_ess is not None and self.pareto_k is not None:
             return "integrated exactly, but for what systems share, whose importance sampling holds"
-        return "the sampler converged"
+        return "the sampler converged" + self._approximately()
+
+    def _found(self) -> list[str]:
+        """Return what is out of bounds."""
+        found = []
+        if self.max_rhat is not None and not self.max_rhat <= MAX_RHAT:
+            found.append(f"R-hat {self.max_rhat:.3f} (should be at most {MAX_RHAT})")
+        if self.min_ess is not None and not self.min_ess >= MIN_ESS:
+            found.append(f"bulk ESS {self.min_ess:.0f} (at least {MIN_ESS:.0f})")
+        if self.min_tail_ess is not None and not self.min_tail_ess >= MIN_ESS:
+            found.append(f"tail ESS {self.min_tail_ess:.0f} (at least {MIN_ESS:.0f})")
+        if self.min_bfmi is not None and not self.min_bfmi >= MIN_BFMI:
+            found.append(f"E-BFMI {self.min_bfmi:.2f} (at least {MIN_BFMI})")
+        if self.sd_error is not None and not self.sd_error <= MAX_SD_ERROR:
+            found.append(
+                f"a standard deviation known to {self.sd_error:.1%} only (to {MAX_SD_ERROR:.0%})"
+            )
+        if self.divergences:
+            found.append(f"{self.divergences} divergences (none)")
+        if self.at_max_depth:
+            found.append(f"{self.at_max_depth} draws at the largest tree depth (none)")
+        if self.pareto_k is not None and not self.pareto_k <= MAX_PARETO_K:
+            found.append(f"Pareto k {self.pareto_k:.2f} (at most {MAX_PARETO_K})")
+        if self.systems and self.band_off is not None:
+            found.append(self._apart())
+        return found
+
+    def _apart(self) -> str:
+        """Return how far the approximation is off."""
+        return (
+            f"against {self.against}, an end of a band of pass@k is off by {self.band_off:.0%} of "
+            f"its width and a standard deviation is {self.sd_ratio:.2f} of the right one"
+        )
+
+    def _approximately(self) -> str:
+        return "" if self.band_off is None else f" to an approximation: {self._apart()} at worst"
 
     def warn(self, stacklevel: int = 2) -> None:
         """Issue a :class:`bayespassk.errors.ConvergenceWarning` if something is out of bounds."""

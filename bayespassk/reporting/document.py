@@ -349,22 +349,25 @@ def _sensitivity(data: Mapping[str, Any]) -> Section:
             Text(
                 "Share of the prior: how much of the precision of a forecast comes from the prior "
                 "instead of the attempts, found by raising each to a power near 1. Above 0.5, "
-                "the prior says more than the attempts. Band ratio: the width of the band over "
-                "that of the prior alone; small where the attempts narrowed it down."
+                "the prior says more than the attempts. Shift by the prior: how far twice its "
+                "weight against half of it moves the mean, in standard deviations of the "
+                "forecast; beyond 0.5 either way, the prior moves it. Band ratio: the width of "
+                "the band over that of the prior alone; small where the attempts narrowed it down."
             ),
             Table(
                 f"Sensitivity to the prior, target {found['target']}",
-                ("System", "k", "Share of the prior", "Band ratio"),
+                ("System", "k", "Share of the prior", "Shift by the prior", "Band ratio"),
                 tuple(
                     (
                         row["system"],
                         f"{row['k']:,}",
                         f"{row['prior_share']:.2f}",
+                        f"{row['prior_shift']:+.2f}",
                         "–" if row["band_ratio"] is None else f"{row['band_ratio']:.3f}",
                     )
                     for row in found["rows"]
                 ),
-                (False, True, True, True),
+                (False, True, True, True, True),
             ),
         ),
     )

@@ -102,8 +102,17 @@ def _check(rows: list[dict[str, Any]]) -> Iterator[Reason]:
 
 
 def _prior(rows: list[dict[str, Any]]) -> Iterator[Reason]:
-    """Say where the prior weighs more than the attempts."""
+    """Say where the prior weighs more than the attempts, or moves the forecast."""
     ruled = [row for row in rows if row["prior_share"] > LIMIT]
+    moved = [row for row in rows if abs(row["prior_shift"]) > LIMIT]
+    if moved:
+        worst = max(moved, key=lambda row: abs(row["prior_shift"]))
+        yield (
+            WARNINGS,
+            f"The prior moves {len(moved)} of {len(rows)} forecasts, most that of "
+            f"{worst['system']} at k = {worst['k']:,}: by {worst['prior_shift']:+.1f} of its "
+            "standard deviations between half of its weight and twice of it.",
+        )
     if ruled:
         k = max(row["k"] for row in ruled)
         worst = sorted((row for row in ruled if row["k"] == k), key=lambda r: -r["prior_share"])
@@ -113,7 +122,7 @@ def _prior(rows: list[dict[str, Any]]) -> Iterator[Reason]:
             f"At k = {k:,} the prior weighs more than the attempts in the forecast of {some}. "
             "More attempts or more problems would help, or a prior that you would defend.",
         )
-    else:
+    elif not moved:
         yield SOUND, "At every k asked for, the attempts weigh more than the prior."
 
 
