@@ -171,3 +171,23 @@ class ForecastWarning(UserWarning):
         self.k = k
         self.prior_share = tuple(prior_share)
         self.family_share = tuple(family_share)
+
+
+class PoolingWarning(UserWarning):
+    """Pooling makes more of a forecast than it should be trusted with.
+
+    Systems that are pooled have the same counts at every problem, so that a copy under another name
+    counts twice; or pooling moved a forecast beyond the band of the system alone.
+
+    Attributes
+    ----------
+    systems : tuple of str
+        The systems concerned.
+    k : int
+        The number of attempts at which a forecast was moved; 0 if it is not that.
+    """
+
+    def __init__(self, message: str, *, systems: Sequence[str] = (), k: int = 0):
+        super().__init__(message)
+        self.systems = tuple(systems)
+        self.k = k

@@ -11,7 +11,7 @@ from bayespassk.families.base import Prior, declared, log_prior
 from bayespassk.options import MOST_K
 from bayespassk.posterior.fitted import Fitted
 from bayespassk.posterior.likelihood import cell_log_moments
-from bayespassk.posterior.pooling import log_hyperprior
+from bayespassk.posterior.pooling import Hierarchy, log_hyperprior
 
 __all__ = ["FAR", "LIMIT", "log_densities", "prior_share", "warn_if_prior_rules"]
 
@@ -34,9 +34,7 @@ def log_densities(fitted: Fitted, system: int, step: int = 1) -> tuple[Floats, F
     Up to constants; the likelihood is that of all its problems, p integrated out. With partial
     pooling the prior is that of what the systems share, and the likelihood that of all of them.
     """
-    alone = fitted.hierarchy.pooling == "none"
-    systems = [system] if alone else range(len(fitted.systems))
-    likelihoods = (_log_likelihood(fitted, one, step) for one in systems)
+    likelihoods = (_log_likelihood(fitted, one, step) for one in fitted.hierarchy.group(system))
     return _log_prior(fitted, system, step), sum(likelihoods, np.zeros(1))
 
 
@@ -51,10 +49,14 @@ def _log_likelihood(fitted: Fitted, system: int, step: int) -> Floats:
 
 def _log_prior(fitted: Fitted, system: int, step: int) -> Floats:
     family, hierarchy, posterior = fitted.family, fitted.hierarchy, fitted.posterior
-    alone = hierarchy.pooling == "none"
+    alone = hierarchy.group(system) == (system,) and hierarchy.pooling != "partial"
+    own = {"system": system} if alone else {}
+    if hierarchy.pooling == "within":
+        own["in_benchmark"] = [hierarchy.benchmark[system]]  # the last dim of centre and spread
+        hierarchy = Hierarchy("partial", len(hierarchy.benchmark), effects=hierarchy.effects)
     values = {
         str(name): variable.values.reshape(-1, *variable.shape[2:])[::step]
-        for name, variable in (posterior.isel(system=system) if alone else posterior).items()
+        for name, variable in posterior.isel(own).items()
     }
     if alone:
         density = log_prior(family, values)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import xarray as xr
 
+from bayespassk.asking.moved import ALONE, medians_alone
 from bayespassk.options import check_interval
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def summarize(
     Returns
     -------
     pandas.DataFrame
-        Columns system, k, mean, median, lower, upper; one row for each system and k. The
+        Columns system, k, mean, median, lower, upper, and of a pooled forecast alone, the median of
+        the system by itself where it is known; one row for each system and k. The
         interval is of each k by itself, not of the whole curve at once. Its ``attrs`` hold
         `prob` and `kind`.
 
@@ -61,5 +63,8 @@ def summarize(
             "upper": interval[..., 1].ravel(),
         }
     )
+    alone = medians_alone(forecast.transpose(..., "system", "k"), np.median(draws, axis=-1))
+    if alone is not None:
+        table[ALONE] = alone.ravel()
     table.attrs = {"prob": prob, "kind": kind}
     return table

@@ -173,6 +173,10 @@ def _forecast(data: Mapping[str, Any], target: str) -> Section:
         Text(f"pass@k is here {TARGETS[target]}."),
         forecast_table(data, target),
     ]
+    if data["pooling"]["known"]:
+        blocks.append(Text("Alone: the median without what other systems lend by pooling."))
+    elif data["pooling"]["pooling"] != "none":
+        blocks.append(Text("How far pooling moved each system is not known with this method."))
     if data["estimate"]:
         blocks.append(
             Text(
@@ -188,6 +192,7 @@ def forecast_table(data: Mapping[str, Any], target: str) -> Table:
     """Return the forecasts of one target."""
     known = {(row["system"], row["k"]): row["pass_at_k"] for row in data["estimate"]}
     verifier, several = data["asked"]["verifier"], bool(known)
+    pooled = data["pooling"]["known"]
     rows = []
     for row in data["forecast"][target]:
         of_apparent = not verifier or row["what"].startswith("apparent")
@@ -199,6 +204,7 @@ def forecast_table(data: Mapping[str, Any], target: str) -> Table:
                 f"{row['k']:,}",
                 _share(row["median"]),
                 _interval(row),
+                *([_share(row["alone"])] if pooled else []),
                 *(["–" if estimate is None else _share(estimate)] if several else []),
             )
         )
@@ -206,9 +212,9 @@ def forecast_table(data: Mapping[str, Any], target: str) -> Table:
     columns = (*whose, "k", "Median", f"{_percent(data)} interval")
     return Table(
         f"pass@k, target {target}",
-        (*columns, *(["Estimate"] if several else [])),
+        (*columns, *(["Alone"] if pooled else []), *(["Estimate"] if several else [])),
         tuple(rows),
-        (*[False] * len(whose), *[True] * (3 + several)),
+        (*[False] * len(whose), *[True] * (3 + pooled + several)),
     )
 
 

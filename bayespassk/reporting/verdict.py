@@ -33,6 +33,7 @@ def verdict(data: Mapping[str, Any], most: Mapping[str, int]) -> dict[str, Any]:
         *_attempts(data["data"]),
         *_check(data["checks"]["rows"]),
         *_prior(data["sensitivity"]["rows"]),
+        *_pooling(data["pooling"]["beyond"]),
         *_families(data, most),
     ]
     reasons.sort(key=lambda reason: -LEVELS.index(reason[0]))
@@ -112,6 +113,17 @@ def _prior(rows: list[dict[str, Any]]) -> Iterator[Reason]:
         )
     else:
         yield SOUND, "At every k asked for, the attempts weigh more than the prior."
+
+
+def _pooling(rows: list[dict[str, Any]]) -> Iterator[Reason]:
+    """Say which forecasts the other systems moved beyond what the system itself says."""
+    if rows:
+        some = _some(list(dict.fromkeys(row["system"] for row in rows)))
+        yield (
+            WARNINGS,
+            f"Pooling moved the forecast of {some} beyond the 95% band of the system alone, at k = "
+            f"{max(row['k'] for row in rows):,}. Systems that are not alike should not be pooled.",
+        )
 
 
 def _families(data: Mapping[str, Any], most: Mapping[str, int]) -> Iterator[Reason]:
