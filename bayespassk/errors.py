@@ -142,7 +142,9 @@ class PriorDrivenWarning(UserWarning):
 
 
 class ForecastWarning(UserWarning):
-    """The prior, or the choice of family, makes most of a forecast far beyond the attempts.
+    """A system's own attempts make less than half of a forecast far beyond them.
+
+    The rest is the prior, other systems that it is pooled with, or the choice of family.
 
     Attributes
     ----------
@@ -151,7 +153,10 @@ class ForecastWarning(UserWarning):
     k : int
         The largest number of attempts asked for, at which this was found.
     prior_share : tuple of float
-        The weight of the prior for each of these systems, 0.5 to 1; empty if it is not the prior.
+        The weight of the prior for each of these systems, 0 to 1; empty if it is not the prior. It
+        and `others_share` are more than 0.5 together.
+    others_share : tuple of float
+        The weight of other systems for each of these systems; 0 of those that are not pooled.
     family_share : tuple of float
         What the choice among several families makes of the variance for each of these systems,
         0.5 to 1; empty if it is not that choice.
@@ -164,12 +169,14 @@ class ForecastWarning(UserWarning):
         systems: Sequence[str] = (),
         k: int = 0,
         prior_share: Sequence[float] = (),
+        others_share: Sequence[float] = (),
         family_share: Sequence[float] = (),
     ):
         super().__init__(message)
         self.systems = tuple(systems)
         self.k = k
         self.prior_share = tuple(prior_share)
+        self.others_share = tuple(others_share)
         self.family_share = tuple(family_share)
 
 

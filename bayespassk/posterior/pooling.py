@@ -23,6 +23,7 @@ __all__ = [
     "dims_of",
     "draw_effects",
     "draw_hierarchy",
+    "log_effects",
     "log_hyperprior",
     "pooled",
     "problem_effects",
@@ -278,6 +279,30 @@ def log_hyperprior(
 
     pooled(family, variable, hierarchy, NUMPY, system_design)
     return np.asarray(above), np.asarray(systems)
+
+
+def log_effects(
+    family: Family,
+    hierarchy: Hierarchy,
+    values: Parameters,
+    system_design: Floats | None = None,
+) -> Floats:
+    """Return the log density of the parameters of each system given what they share.
+
+    `values` as for :func:`log_hyperprior`; dims (..., system).
+    """
+    total: Any = 0.0
+
+    def variable(
+        name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...], *freedom: float
+    ) -> Any:
+        nonlocal total
+        if dims == ("system",):
+            total = total + _log_density(kind, values[name], loc, scale, *freedom)
+        return values[name]
+
+    pooled(family, variable, hierarchy, NUMPY, system_design)
+    return np.asarray(total)
 
 
 def draw_hierarchy(

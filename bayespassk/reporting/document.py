@@ -348,29 +348,34 @@ def _checks(data: Mapping[str, Any]) -> Section:
 
 def _sensitivity(data: Mapping[str, Any]) -> Section:
     found = data["sensitivity"]
+    pooled = any(row["others_share"] for row in found["rows"])
+    others = ("Share of the others",) if pooled else ()
+    lent = "Share of the others: likewise, what the systems lend that it is pooled with. "
     return Section(
         "sensitivity",
         "Sensitivity: how much is prior?",
         (
             Text(
                 "Share of the prior: how much of the precision of a forecast comes from the prior "
-                "instead of the attempts, found by raising each to a power near 1. Above 0.5, "
-                "the prior says more than the attempts. Band ratio: the width of the band over "
+                "instead of the attempts, found by raising each to a power near 1. "
+                f"{lent if pooled else ''}Above 0.5, together, they say more than the system's own "
+                "attempts. Band ratio: the width of the band over "
                 "that of the prior alone; small where the attempts narrowed it down."
             ),
             Table(
                 f"Sensitivity to the prior, target {found['target']}",
-                ("System", "k", "Share of the prior", "Band ratio"),
+                ("System", "k", "Share of the prior", *others, "Band ratio"),
                 tuple(
                     (
                         row["system"],
                         f"{row['k']:,}",
                         f"{row['prior_share']:.2f}",
+                        *([f"{row['others_share']:.2f}"] if pooled else []),
                         "–" if row["band_ratio"] is None else f"{row['band_ratio']:.3f}",
                     )
                     for row in found["rows"]
                 ),
-                (False, True, True, True),
+                (False, *[True] * (3 + pooled)),
             ),
         ),
     )

@@ -100,19 +100,33 @@ def _check(rows: list[dict[str, Any]]) -> Iterator[Reason]:
 
 
 def _prior(rows: list[dict[str, Any]]) -> Iterator[Reason]:
-    """Say where the prior weighs more than the attempts."""
-    ruled = [row for row in rows if row["prior_share"] > LIMIT]
-    if ruled:
-        k = max(row["k"] for row in ruled)
-        worst = sorted((row for row in ruled if row["k"] == k), key=lambda r: -r["prior_share"])
-        some = _some([f"{row['system']} ({row['prior_share']:.0%})" for row in worst])
+    """Say where prior and other systems weigh more than a system's own attempts."""
+    ruled = [row for row in rows if row["prior_share"] + row["others_share"] > LIMIT]
+    pooled = any(row["others_share"] for row in rows)
+    if not ruled:
+        own = "a system's own attempts weigh more than prior and other systems"
         yield (
-            WARNINGS,
-            f"At k = {k:,} the prior weighs more than the attempts in the forecast of {some}. "
-            "More attempts or more problems would help, or a prior that you would defend.",
+            SOUND,
+            f"At every k asked for, {own if pooled else 'the attempts weigh more than the prior'}.",
         )
-    else:
-        yield SOUND, "At every k asked for, the attempts weigh more than the prior."
+        return
+    k = max(row["k"] for row in ruled)
+    worst = sorted((row for row in ruled if row["k"] == k), key=lambda row: row["own_share"])
+    what, own = "the prior weighs", "the attempts"
+    if pooled:
+        what, own = "prior and other systems weigh", "a system's own attempts"
+    some = _some(
+        [
+            f"{row['system']} ({row['prior_share']:.0%}"
+            + (f" and {row['others_share']:.0%})" if pooled else ")")
+            for row in worst
+        ]
+    )
+    yield (
+        WARNINGS,
+        f"At k = {k:,} {what} more than {own} in the forecast of {some}. "
+        "More attempts or more problems would help, or a prior that you would defend.",
+    )
 
 
 def _pooling(rows: list[dict[str, Any]]) -> Iterator[Reason]:
