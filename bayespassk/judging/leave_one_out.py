@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayespassk.arrays import CHUNK, Floats
 from bayespassk.cells import Cells
-from bayespassk.errors import LooWarning, OptionError, PriorDrivenWarning
+from bayespassk.errors import LooWarning, OptionError, PoolingWarning, PriorDrivenWarning
 from bayespassk.fitting.verb import fit_with
 from bayespassk.options import system_seed
 from bayespassk.posterior.fitted import Fitted, Part, opened
@@ -156,7 +156,8 @@ def _elpd_without(fitted: Fitted, cells: Cells, cell: int, which: Which, progres
     kept = np.isin(fitted.system_index, group)
     left_out = f"without {cells.successes[cell]} and {cells.failures[cell]}"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PriorDrivenWarning)
+        for told_before in (PriorDrivenWarning, PoolingWarning):
+            warnings.simplefilter("ignore", told_before)
         size = json.loads(attrs["sampling"])
         again = fit_with(
             fitted.hierarchy.effects,
