@@ -175,6 +175,7 @@ def test_few_attempts_are_shrunk_towards_the_others_and_many_are_not(four, poole
     assert moved["few"] > 1.25 * max(moved["a"], moved["b"])
 
 
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.PoolingWarning")
 def test_the_spread_follows_the_systems():
     """Equal counts: less than the prior says. Systems far apart: more."""
     rng = np.random.default_rng(2)

@@ -249,13 +249,13 @@ def _declare_pooled(
 
 
 def _variable(
-    name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...], *freedom: float
+    name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...], freedom: float = np.inf
 ) -> Any:
     """Declare a variable of the model at hand."""
     import pymc as pm
 
     if kind == "student-t":
-        (nu,) = map(np.float64, freedom)
+        nu = np.float64(freedom)
         return pm.StudentT(name, nu=nu, mu=_number(loc), sigma=_number(scale), dims=dims)
     if kind == "half-normal":
         return pm.HalfNormal(name, np.float64(scale))

@@ -266,11 +266,11 @@ def log_hyperprior(
     systems: Any = 0.0
 
     def variable(
-        name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...], *freedom: float
+        name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...], freedom: float = np.inf
     ) -> Any:
         nonlocal above, systems
         value = values[name]
-        density = _log_density(kind, value, loc, scale, *freedom).sum(-1)
+        density = _log_density(kind, value, loc, scale, freedom).sum(-1)
         if dims in (("system",), ("benchmark",)):
             systems = systems + density
         else:
@@ -294,11 +294,11 @@ def log_effects(
     total: Any = 0.0
 
     def variable(
-        name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...], *freedom: float
+        name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...], freedom: float = np.inf
     ) -> Any:
         nonlocal total
         if dims == ("system",):
-            total = total + _log_density(kind, values[name], loc, scale, *freedom)
+            total = total + _log_density(kind, values[name], loc, scale, freedom)
         return values[name]
 
     pooled(family, variable, hierarchy, NUMPY, system_design)
@@ -317,11 +317,11 @@ def draw_hierarchy(
     drawn: dict[str, Floats] = {}
 
     def variable(
-        name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...], *freedom: float
+        name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...], freedom: float = np.inf
     ) -> Any:
         size = (*shape, *([sizes[dim] for dim in dims] or [1]))
         if kind == "student-t":
-            drawn[name] = loc + scale * rng.standard_t(*freedom, size)
+            drawn[name] = loc + scale * rng.standard_t(freedom, size)
             return drawn[name]
         half = kind == "half-normal"
         value = draw_of("normal" if half else kind, rng, loc, scale, size)
