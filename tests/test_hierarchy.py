@@ -236,6 +236,18 @@ def test_a_hierarchy_is_read_back_from_text():
         assert back.nested == (hierarchy is rich)
 
 
+def test_a_hierarchy_of_version_0_1_0_has_normal_effects():
+    """As it was written then; what is made now says otherwise."""
+    text = (
+        '{"pooling": "partial", "systems": 3, "benchmarks": [], "benchmark": [], '
+        '"system_columns": [], "problem_columns": []}'
+    )
+    assert Hierarchy.from_json(text) == Hierarchy("partial", 3, effects="normal")
+    counts = counts_of("four systems")
+    fit = bp.fit(counts, bp.Beta(), pooling="partial", draws=20, random_seed=1, progress=False)
+    assert '"effects": "student-t"' in fit.attrs["hierarchy"]
+
+
 def test_the_spread_between_systems_is_half_that_of_the_prior_unless_it_is_given():
     """Of a logistic, whose standard deviation is pi / sqrt(3) of its scale, too."""
     assert bp.Prior(0.0, 1.2).between == pytest.approx(0.6)

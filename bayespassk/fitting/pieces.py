@@ -128,9 +128,13 @@ def joined_draws(
     dims, sizes = dims_of(family, whole), whole.sizes
     found: Draws = {}
     for piece, values in zip(pieces, each, strict=True):
+        at: dict[tuple[str, ...], Ints] = {
+            ("system",): piece.systems,
+            ("benchmark",): piece.benchmarks,
+        }
         for name, value in values.items():
             first = dims[name][:1]
-            places = {("system",): piece.systems, ("benchmark",): piece.benchmarks}.get(first)
+            places = at.get(first)
             if places is None:  # of the only piece
                 found[name] = value
                 continue
