@@ -325,7 +325,7 @@ class Counts:
                 f"there is no system {system!r}; the systems are "
                 f"{', '.join(repr(label) for label in self.systems)}"
             )
-        return self._of_rows(self.system_index == self.systems.index(system))
+        return self.of_rows(self.system_index == self.systems.index(system))
 
     def split(self, by: str | Iterable[str]) -> dict[tuple[str, ...], "Counts"]:
         """Return the rows of each benchmark, of each system, or of each system on a benchmark.
@@ -351,9 +351,10 @@ class Counts:
         rows: dict[tuple[str, ...], list[int]] = {}
         for row, values in enumerate(zip(*(getattr(self, name) for name in by), strict=True)):
             rows.setdefault(values, []).append(row)
-        return {values: self._of_rows(np.array(mine)) for values, mine in rows.items()}
+        return {values: self.of_rows(np.array(mine)) for values, mine in rows.items()}
 
-    def _of_rows(self, rows: NDArray[Any]) -> "Counts":
+    def of_rows(self, rows: NDArray[Any]) -> "Counts":
+        """Return some of the rows, by position or as a mask, in the order given."""
         columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in COLUMNS}
         kept = {name: values[rows] for name, values in self.covariates.items()}
         return Counts(

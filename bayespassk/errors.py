@@ -142,9 +142,10 @@ class PriorDrivenWarning(UserWarning):
 
 
 class ForecastWarning(UserWarning):
-    """The prior, or the choice of family, makes much of a forecast.
+    """A system's own attempts make less than half of a forecast far beyond them.
 
-    Also: an interval of highest density spans two modes.
+    The rest is the prior, other systems that it is pooled with, or the choice of family. Also: the
+    prior moves a forecast, or an interval of highest density spans two modes.
 
     Attributes
     ----------
@@ -153,7 +154,10 @@ class ForecastWarning(UserWarning):
     k : int
         The largest number of attempts asked for, at which this was found.
     prior_share : tuple of float
-        The weight of the prior for each of these systems, 0.5 to 1; empty if it is not the prior.
+        The weight of the prior for each of these systems, 0 to 1; empty if it is not the prior. It
+        and `others_share` are more than 0.5 together.
+    others_share : tuple of float
+        The weight of other systems for each of these systems; 0 of those that are not pooled.
     family_share : tuple of float
         What the choice among several families makes of the variance for each of these systems,
         0.5 to 1; empty if it is not that choice.
@@ -169,6 +173,7 @@ class ForecastWarning(UserWarning):
         systems: Sequence[str] = (),
         k: int = 0,
         prior_share: Sequence[float] = (),
+        others_share: Sequence[float] = (),
         family_share: Sequence[float] = (),
         prior_shift: Sequence[float] = (),
     ):
@@ -176,5 +181,26 @@ class ForecastWarning(UserWarning):
         self.systems = tuple(systems)
         self.k = k
         self.prior_share = tuple(prior_share)
+        self.others_share = tuple(others_share)
         self.family_share = tuple(family_share)
         self.prior_shift = tuple(prior_shift)
+
+
+class PoolingWarning(UserWarning):
+    """Pooling makes more of a forecast than it should be trusted with.
+
+    Systems that are pooled have the same counts at every problem, so that a copy under another name
+    counts twice; or pooling moved a forecast beyond the band of the system alone.
+
+    Attributes
+    ----------
+    systems : tuple of str
+        The systems concerned.
+    k : int
+        The number of attempts at which a forecast was moved; 0 if it is not that.
+    """
+
+    def __init__(self, message: str, *, systems: Sequence[str] = (), k: int = 0):
+        super().__init__(message)
+        self.systems = tuple(systems)
+        self.k = k

@@ -149,11 +149,22 @@ def caption(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
     kind = {"eti": "equal-tailed", "hdi": "highest-density"}[table.attrs["kind"]]
     return (
         f"pass@k, target {meta['target']}: {TARGETS[meta['target']]}. lower, upper: "
-        f"{100 * table.attrs['prob']:.4g}% {kind} credible interval.\n"
+        f"{100 * table.attrs['prob']:.4g}% {kind} credible interval.\n{_alone(table, meta)}"
         f"{_family(meta)}, {_sampled(meta)}.\n"
         f"bayespassk {meta['version']}, input sha256 {meta['input_sha256'][:16]}."
     )
 
+
+def _alone(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
+    """Return what is known of the systems without the others."""
+    if "alone" in table:
+        return "alone: the median without what other systems lend.\n"
+    if meta.get("pooling", "none") == "none":
+        return ""
+    return f"How far pooling moved each system is not known: {UNKNOWN}.\n"
+
+
+UNKNOWN = "only method quadrature fits each alone as well, and not for averages"
 
 ENDLESS = "the k of a ceiling: attempts without end"
 """What an infinite k is."""
@@ -223,7 +234,8 @@ def _sampled(meta: Mapping[str, Any]) -> str:
     ]
     if meta["method"] == "nuts":  # nothing else can diverge
         figures.append(f"{found['divergences']} divergences")
-    shared = "" if meta["pooling"] == "none" else "partial pooling, "
+    pooled = {"partial": "partial pooling, ", "within": "partial pooling within benchmarks, "}
+    shared = pooled.get(meta["pooling"], "")
     if meta.get("covariates"):
         shared += f"covariates {meta['covariates']}, "
     return (

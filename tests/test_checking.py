@@ -390,15 +390,7 @@ def test_the_prior_weighs_more_the_further_k_and_the_fewer_the_attempts(fit, spa
     ratio = table.pivot(index="k", columns="system", values="band_ratio")
     np.testing.assert_allclose(ratio["none"], 1, atol=0.1)
     many = bp.sensitivity(fit, [1, 10**4, 10**6, 10**9])
-    assert list(many.columns) == [
-        "system",
-        "k",
-        "prior",
-        "likelihood",
-        "prior_share",
-        "prior_shift",
-        "band_ratio",
-    ]
+    assert list(many.columns) == ["system", "k", "prior", "likelihood", "others", "prior_share", "others_share", "own_share", "prior_shift", "band_ratio"]  # fmt: skip
     assert (many["prior_share"] < 0.2).all()
     assert many["k"].tolist() == [1, 10**4, 10**6, 10**9] * 2
     assert (many[many["k"] == 1]["band_ratio"] < 0.05).all()

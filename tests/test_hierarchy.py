@@ -9,7 +9,13 @@ from scipy import stats
 import bayespassk as bp
 from bayespassk.families import family_names
 from bayespassk.families.base import declared
-from bayespassk.posterior.pooling import Hierarchy, draw_hierarchy, log_hyperprior
+from bayespassk.posterior.pooling import (
+    FREEDOM,
+    Hierarchy,
+    draw_effects,
+    draw_hierarchy,
+    log_hyperprior,
+)
 from bayespassk.special import NUMPY
 
 FALSE_ALARM = 1e-4
@@ -52,10 +58,18 @@ def made(shape, family, share=0.0):
         ("b0", "b1") if nested else (),
         (0, 1, 0, 1) if nested else (),
         ("size",) if covariates else (),
+        effects="student-t",
     )
     size = counts.covariates["size"][::2]
     design = ((size - size.mean()) / size.std())[:, None] if covariates else None
     return counts, model, hierarchy, design
+
+
+def centres(name, values, design):
+    """Return where the systems are expected, written out."""
+    centre = values.get(f"benchmark_centre_{name}")
+    centre = values[f"centre_{name}"] if centre is None else centre[[0, 1, 0, 1]]
+    return centre if design is None else centre + (design * values[f"effect_{name}"]).sum(-1)
 
 
 def assert_density(shape, family, share):
@@ -80,8 +94,12 @@ def assert_density(shape, family, share):
         }
         want = sum(log_hyperprior(family, hierarchy, values, design))
         # parameter = centre + spread^(1 - share) (raw - ...)
-        for name in declared(family):
-            want += (1 - share) * hierarchy.systems * np.log(values[f"spread_{name}"][0])
+        squares = 0.0
+        for before, name in enumerate(declared(family)):
+            spread = values[f"spread_{name}"][0]
+            scale = spread * np.sqrt((FREEDOM + squares) / (FREEDOM + before))
+            want += (1 - share) * np.log(scale * np.ones(hierarchy.systems)).sum()
+            squares = squares + ((values[name] - centres(name, values, design)) / spread) ** 2
             if hierarchy.nested:
                 want += (1 - share) * 2 * np.log(values[f"benchmark_spread_{name}"][0])
         natural = family.natural({name: values[name] for name in declared(family)}, NUMPY)
@@ -130,6 +148,33 @@ def test_densities_are_those_of_scipy():
     assert float(systems) == pytest.approx(want_systems)
 
 
+def test_student_t_effects_are_one_t_of_all_parameters_of_a_system():
+    """Whose density is that of SciPy; systems are independent of each other."""
+    hierarchy = Hierarchy("partial", 2, effects="student-t")
+    drawn = draw_hierarchy(bp.LibbyNovick(), hierarchy, np.random.default_rng(1), (5,))
+    _, systems = log_hyperprior(bp.LibbyNovick(), hierarchy, drawn)
+    names = list(declared(bp.LibbyNovick()))
+    for draw in range(5):
+        centre, spread = ([drawn[f"{what}_{n}"][draw, 0] for n in names] for what in ("centre", "spread"))  # fmt: skip
+        x = np.stack([drawn[n][draw] for n in names], axis=-1)
+        want = stats.multivariate_t.logpdf(x, centre, np.diag(np.square(spread)), df=FREEDOM)
+        assert float(systems[draw]) == pytest.approx(want.sum())
+
+
+def test_effects_of_a_new_system_are_those_of_one_that_is_drawn():
+    """A common tail: squares of standardised effects go together."""
+    hierarchy = Hierarchy("partial", 1, effects="student-t")
+    rng = np.random.default_rng(2)
+    one = np.stack(draw_effects(hierarchy, rng, (20_000,), 2))
+    drawn = draw_hierarchy(bp.Beta(), hierarchy, rng, (20_000,))
+    other = np.stack([((drawn[n] - drawn[f"centre_{n}"]) / drawn[f"spread_{n}"])[:, 0] for n in declared(bp.Beta())])  # fmt: skip
+    tests = [(one[i], other[i]) for i in (0, 1)] + [((one**2).sum(0), (other**2).sum(0))]
+    for pair in tests:
+        assert stats.ks_2samp(*pair).pvalue > FALSE_ALARM / len(tests)
+    normal = np.stack(draw_effects(Hierarchy("partial", 1), rng, (20_000,), 2))
+    assert stats.kstest(normal.ravel(), "norm").pvalue > FALSE_ALARM
+
+
 def test_densities_of_many_draws_are_those_of_each():
     """Dims before the last are kept, and nested benchmarks count as systems do."""
     _, _, hierarchy, _ = made("two benchmarks", bp.Beta())
@@ -173,8 +218,9 @@ def test_systems_of_one_benchmark_are_closer_than_those_of_two():
     _, _, hierarchy, _ = made("two benchmarks", bp.Beta())
     drawn = draw_hierarchy(bp.Beta(), hierarchy, np.random.default_rng(6), (20_000,))
     x = drawn["log_a"]
-    # Differences have variances 2 E[spread^2], and 2 E[benchmark spread^2] more: 0.5 and 1.
-    for pair, want in (((0, 2), 0.5), ((0, 1), 1.0)):
+    # The variance of a t with 4 degrees is twice the square of its scale, so that differences have
+    # variances 4 E[spread^2], and 2 E[benchmark spread^2] more: 1 and 1.5.
+    for pair, want in (((0, 2), 1.0), ((0, 1), 1.5)):
         difference = x[:, pair[0]] - x[:, pair[1]]
         error = (difference**2).std() / math.sqrt(len(x))
         assert abs((difference**2).mean() - want) < stats.norm.isf(FALSE_ALARM / 4) * error
@@ -188,6 +234,18 @@ def test_a_hierarchy_is_read_back_from_text():
         assert back == hierarchy
         assert hash(back) == hash(hierarchy)
         assert back.nested == (hierarchy is rich)
+
+
+def test_a_hierarchy_of_version_0_1_0_has_normal_effects():
+    """As it was written then; what is made now says otherwise."""
+    text = (
+        '{"pooling": "partial", "systems": 3, "benchmarks": [], "benchmark": [], '
+        '"system_columns": [], "problem_columns": []}'
+    )
+    assert Hierarchy.from_json(text) == Hierarchy("partial", 3, effects="normal")
+    counts = counts_of("four systems")
+    fit = bp.fit(counts, bp.Beta(), pooling="partial", draws=20, random_seed=1, progress=False)
+    assert '"effects": "student-t"' in fit.attrs["hierarchy"]
 
 
 def test_the_spread_between_systems_is_half_that_of_the_prior_unless_it_is_given():

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,33 @@ def test_of_normals_it_is_the_share_of_the_precision(share):
         assert found == pytest.approx(share, abs=0.03)
 
 
+@pytest.mark.parametrize(
+    ("spread", "others", "prior"), [(1.0, 2.0, 0.5), (0.2, 5.0, 0.1), (2.0, 0.1, 1.0)]
+)
+def test_shares_of_a_pooled_normal_are_those_of_precisions(spread, others, prior):
+    """A parameter ~ N(c, spread), seen with precision 1; c has a prior and what others tell of it.
+
+    A spread that is known well narrows a forecast, too: that is lent, not seen.
+    """
+    tie = 1 / spread**2
+    precision = np.array([[1 + tie, -tie], [-tie, tie + prior + others]])
+    draws = np.random.default_rng(1).multivariate_normal([0, 0], np.linalg.inv(precision), 100_000)
+    theta, centre = draws.T
+    found = influence.Densities(
+        prior=-prior * centre**2 / 2,
+        own=-(theta**2) / 2,
+        others=-others * centre**2 / 2,
+        effect=-tie * (theta - centre) ** 2 / 2,
+        centre={"x": centre},
+    )
+    family = SimpleNamespace(natural=lambda free: free, log_moment=lambda p, *_: p["x"][:, None])
+    one = influence.shares(SimpleNamespace(family=family), theta, found, 10.0)
+    borrowed = 1 - np.linalg.inv(precision)[0, 0]  # its own attempts have precision 1
+    assert sum(one) == pytest.approx(1.0)
+    assert one.own == pytest.approx(1 - borrowed, abs=0.02)
+    assert one.prior == pytest.approx(borrowed * prior / (prior + others), abs=0.02)
+
+
 def test_without_attempts_all_is_prior():
     x = np.random.default_rng(1).standard_normal(100)
     assert influence.prior_share(x, -(x**2) / 2, np.zeros(100)) == 1.0
@@ -30,7 +58,7 @@ def test_without_attempts_all_is_prior():
 def test_densities_are_those_of_the_model(fit):
     """Up to a constant: a beta-binomial of SciPy, and the priors written out."""
     fitted = opened(fit)
-    log_prior, log_likelihood = influence.log_densities(fitted, 1, step=400)
+    log_prior, log_likelihood = influence.log_densities(fitted, 1, step=400)[:2]
     a, b = (fitted.posterior[name].isel(system=1).values.ravel()[::400] for name in ("a", "b"))
     mine = fitted.system_index == 1
     c, n = fitted.successes[mine], fitted.attempts[mine]
@@ -107,3 +135,31 @@ def test_a_prior_that_moves_the_forecast_is_told_though_its_share_is_small():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         bp.forecast(bp.fit(many, pooling="none", random_seed=1, progress=False), [1, 10])
+
+
+def test_what_neighbours_lend_is_not_called_attempts(counts):
+    """Few attempts beside a system that is known well: the warning does not fall silent."""
+    few = bp.thin(counts.select("small"), 3, random_seed=1)
+    known = counts.select("large")
+    both = bp.Counts(
+        problem=np.concatenate([few.problem, known.problem]),
+        system=np.repeat(["few", "known"], [len(few), len(known)]),
+        attempts=np.concatenate([few.attempts, known.attempts]),
+        successes=np.concatenate([few.successes, known.successes]),
+    )
+    fit = bp.fit(both, NARROW_SPREAD, random_seed=1, progress=False)
+    with pytest.warns(
+        bp.errors.ForecastWarning, match="prior and other systems weigh more"
+    ) as told:
+        bp.forecast(fit, 10**5, "population")
+    (one,) = [w.message for w in told if w.category is bp.errors.ForecastWarning]
+    assert "few" in one.systems
+    assert one.others_share[one.systems.index("few")] > 0.3
+    table = bp.sensitivity(fit, 10**5, "population").set_index("system")
+    np.testing.assert_allclose(table[["prior_share", "others_share", "own_share"]].sum(axis=1), 1)
+    assert table.loc["few", "own_share"] < table.loc["known", "own_share"]
+
+
+NARROW_SPREAD = bp.Beta(
+    log_a=bp.Prior(-1.6, 1.0, spread=0.1), log_b=bp.Prior(1.6, 1.5, "logistic", spread=0.1)
+)

@@ -224,7 +224,7 @@ def test_exact_moments_are_of_natural_parameters_too_and_are_saved(alone, tmp_pa
         mean, sd = exact[name].values[:, 0]
         assert draws.mean() == pytest.approx(mean, abs=0.03 * sd)
         assert draws.std() == pytest.approx(sd, rel=0.03)
-    both = log_data(40, 30, [alone.successes] * 2, ("s", "t"))
+    both = log_data(40, 30, [alone.successes, alone.successes[::-1]], ("s", "t"))
     assert "exact" not in bp.fit(both, bp.Beta(), random_seed=1, **QUIET)
 
 
@@ -266,6 +266,7 @@ def test_pooled_posteriors_are_those_of_nuts(family, full_size):
 
 
 @pytest.mark.filterwarnings("ignore::bayespassk.errors.PriorDrivenWarning")
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.PoolingWarning")
 @pytest.mark.parametrize("pooling", ["none", "partial"])
 @pytest.mark.parametrize(
     ("attempts", "successes"),

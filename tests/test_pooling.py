@@ -16,7 +16,7 @@ from bayespassk.fitting.lattice import takes
 from bayespassk.fitting.model import Setup, centring_of, model_of
 from bayespassk.judging import leave_one_out
 from bayespassk.posterior.fitted import opened
-from bayespassk.posterior.pooling import Hierarchy
+from bayespassk.posterior.pooling import FREEDOM, Hierarchy
 from oracles import density
 
 QUIET = {"progress": False}
@@ -47,7 +47,8 @@ def hyper_oracle(counts, family):
     """Return the mean and sd of what systems share and of their parameters, by plain sums.
 
     The likelihood of each system on a grid of (log a, logit of the mean) is summed against the
-    normal between systems on a grid of both centres and both spreads. Twice as many points along
+    t between systems, as a mixture of normals whose precision is gamma, on a grid of both centres
+    and both spreads. Twice as many points along
     each of these axes change no mean by more than 0.002 sd, and no sd by more than 0.002 of it.
     """
     x, y = np.linspace(-6, 3, 120), np.linspace(-8, 5, 130)
@@ -59,7 +60,16 @@ def hyper_oracle(counts, family):
         edges = np.linspace(1.5 * grid[0] - 0.5 * grid[1], 1.5 * grid[-1] - 0.5 * grid[-2], len(grid) + 1)  # fmt: skip
         return np.diff(sp.ndtr((edges - centre[:, None, None]) / spread[:, None])).reshape(-1, len(grid))  # fmt: skip
 
-    of_x, of_y = mass(x, centres[0], spreads[0]), mass(y, centres[1], spreads[1])
+    nodes, weights = sp.roots_genlaguerre(10, FREEDOM / 2 - 1)
+    normals = [
+        (w, mass(x, centres[0], spreads[0] / scale), mass(y, centres[1], spreads[1] / scale))
+        for w, scale in zip(weights / weights.sum(), np.sqrt(nodes * 2 / FREEDOM), strict=True)
+    ]
+
+    def total(one, of_x=1.0, of_y=1.0):
+        """Return the sum of a function of both parameters, times powers, over the t's."""
+        return sum(w * ((a * of_x) @ one @ (b * of_y).T) for w, a, b in normals)
+
     # The prior of the centre of the logit of the mean is that of log b, mirrored about log a.
     logit_prior = density(family.log_b, centres[0][:, None] - centres[1])
     half = [stats.halfnorm.logpdf(s, scale=p.between) for s, p in zip(spreads, (family.log_a, family.log_b), strict=True)]  # fmt: skip
@@ -67,7 +77,7 @@ def hyper_oracle(counts, family):
         (density(family.log_a, centres[0])[:, None] + half[0])[:, :, None, None]
         + logit_prior[:, None, :, None]
         + half[1]
-    ).reshape(len(of_x), len(of_y))
+    ).reshape(36 * 36, 36 * 36)
     a, b = np.exp(x)[:, None], np.exp(x[:, None] - y)
     likelihoods = {}
     for system in counts.systems:
@@ -76,7 +86,7 @@ def hyper_oracle(counts, family):
         value = sum(sp.betaln(a + c, b + f) - sp.betaln(a, b) for c, f in pairs if c + f)
         if one.attempts.any():
             likelihoods[system] = np.exp(value - value.max())
-    evidence = {s: of_x @ one @ of_y.T + 1e-300 for s, one in likelihoods.items()}
+    evidence = {s: total(one) + 1e-300 for s, one in likelihoods.items()}
     log_weight += sum(np.log(one) for one in evidence.values())
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
@@ -92,8 +102,8 @@ def hyper_oracle(counts, family):
         found[name, None] = moments(marginal @ axis, marginal @ axis**2)
     for system, one in likelihoods.items():
         given = weight / evidence[system]
-        of_a = [(given * ((of_x * x**power) @ one @ of_y.T)).sum() for power in (1, 2)]
-        of_mean = [(given * (of_x @ one @ (of_y * y**power).T)).sum() for power in (1, 2)]
+        of_a = [(given * total(one, of_x=x**power)).sum() for power in (1, 2)]
+        of_mean = [(given * total(one, of_y=y**power)).sum() for power in (1, 2)]
         found["log_a", system] = moments(*of_a)
         found["logit_mean", system] = moments(*of_mean)
     return found
@@ -133,15 +143,19 @@ def test_the_posterior_is_that_of_plain_sums_over_a_grid(four, pooled):
 
 
 def test_a_system_without_attempts_is_one_more_of_the_kind(pooled):
-    """Its parameters are normal about the centre, with the spread of the others."""
+    """Its parameters are t about the centre, with the spread of the others.
+
+    But for spreads that are too small for its lattice, which its own are too wide to show.
+    """
+    rng = np.random.default_rng(1)
     for name in FREE:
         centre, spread = of_system(pooled, f"centre_{name}"), of_system(pooled, f"spread_{name}")
-        z = (of_system(pooled, name, "none") - centre) / spread
-        assert abs(z.mean()) < SIGMAS * float(az.mcse(z, method="mean"))
-        assert abs(z.std() - 1) < SIGMAS * float(az.mcse(z, method="sd"))
+        want = centre + spread * rng.standard_t(FREEDOM, centre.shape)
+        found = of_system(pooled, name, "none")
+        assert stats.ks_2samp(found.ravel()[::2], want.ravel()[1::2]).pvalue > FALSE_ALARM
+        z = (found - centre) / spread
         for other in (centre, spread):
-            r = np.corrcoef(z.ravel(), other.ravel())[0, 1]
-            assert abs(r) < SIGMAS / np.sqrt(float(az.ess(z)))
+            assert abs(stats.spearmanr(z.ravel(), other.ravel()).statistic) < SIGMAS / np.sqrt(z.size)  # fmt: skip
 
 
 def test_few_attempts_are_shrunk_towards_the_others_and_many_are_not(four, pooled):
@@ -157,9 +171,10 @@ def test_few_attempts_are_shrunk_towards_the_others_and_many_are_not(four, poole
     few = [of_system(fit, "logit_mean", "few").mean() for fit in (alone, pooled)]
     assert others < few[1] < few[0]
     assert moved["few"] > 0.25
-    assert moved["few"] > 1.5 * max(moved["a"], moved["b"])
+    assert moved["few"] > 1.25 * max(moved["a"], moved["b"])
 
 
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.PoolingWarning")
 def test_the_spread_follows_the_systems():
     """Equal counts: less than the prior says. Systems far apart: more."""
     rng = np.random.default_rng(2)
@@ -223,7 +238,7 @@ def test_the_tree_holds_what_systems_share(pooled):
     assert set(posterior) == set(pooled["prior"].dataset)
     assert not any(str(name).startswith("raw_") for name in posterior)
     assert pooled.attrs["pooling"] == "partial"
-    assert opened(pooled).hierarchy == Hierarchy("partial", 4)
+    assert opened(pooled).hierarchy == Hierarchy("partial", 4, effects="student-t")
     np.testing.assert_allclose(posterior["a"], np.exp(posterior["log_a"]))
     assert bp.diagnostics(pooled).converged
 
@@ -240,13 +255,14 @@ def test_arviz_takes_a_pooled_fit(pooled, nested):
 
 
 def test_the_prior_in_the_tree_is_that_of_the_fit(pooled):
-    """Systems by themselves have a wider prior than a typical one: the spread is added."""
-    prior, family = pooled["prior"].dataset, bp.Beta()
-    want = family.log_a.scale**2 + family.log_a.between**2
+    """Systems by themselves have a wider prior than a typical one: the effect is added."""
+    prior, family, rng = pooled["prior"].dataset, bp.Beta(), np.random.default_rng(1)
+    size = 100_000
+    spread = family.log_a.between * np.abs(rng.standard_normal(size))
+    want = rng.normal(family.log_a.loc, family.log_a.scale, size) + spread * rng.standard_t(FREEDOM, size)  # fmt: skip
     for system in range(4):
         values = prior["log_a"].isel(system=system).values.ravel()
-        error = np.sqrt(2 / len(values)) * 1.2  # of a variance; tails are a little longer
-        assert abs(values.var() / want - 1) < SIGMAS * error
+        assert stats.ks_2samp(values, want).pvalue > FALSE_ALARM
 
 
 def saved(fit, tmp_path):
@@ -305,10 +321,12 @@ def assert_new_system(got, posterior, rng, centre_of):
     Given the posterior draws, those of the new system are independent of each other.
     """
     free = {}
+    size = (100, *posterior["spread_log_a"].shape)
+    tail = np.sqrt(FREEDOM / rng.chisquare(FREEDOM, size))  # of all parameters of a system
     for name in FREE:
         centre = centre_of(name)
         spread = posterior[f"spread_{name}"].values
-        free[name] = centre + spread * rng.standard_normal((100, *spread.shape))
+        free[name] = centre + spread * tail * rng.standard_normal(size)
     ks = got["k"].values
     a, b = np.exp(free["log_a"]), np.exp(free["log_a"] - free["logit_mean"])
     for i, k in enumerate(ks):
@@ -452,7 +470,8 @@ def elpd_by_prior_draws(counts, options):
     log_p = np.empty((len(counts), draws))
     for system in range(2):
         if pooled:
-            log_a, logit_mean = normal(centre_a, spread_a), normal(centre_m, spread_m)
+            tail = np.sqrt(FREEDOM / rng.chisquare(FREEDOM, draws))
+            log_a, logit_mean = normal(centre_a, tail * spread_a), normal(centre_m, tail * spread_m)
             effect_a = effect_m = 0.0
         else:
             log_a = normal(family.log_a.loc, family.log_a.scale)
@@ -542,7 +561,7 @@ def nested(nested_counts):
     )
 
 
-def test_systems_are_nested_if_there_are_several_benchmarks_and_fewer_than_systems(nested):
+def test_systems_are_nested_if_there_are_several_benchmarks(nested):
     def found(systems, benchmarks):
         rows = len(systems)
         counts = bp.Counts(problem=["p"] * rows, attempts=[5] * rows, successes=[1] * rows, system=systems, benchmark=benchmarks)  # fmt: skip
@@ -550,12 +569,12 @@ def test_systems_are_nested_if_there_are_several_benchmarks_and_fewer_than_syste
         return {"benchmark_centre_log_a", "benchmark_spread_log_a"} <= set(model.named_vars)
 
     assert not found(["s", "t"], "one")
-    assert not found(["s", "t"], ["one", "two"])  # one system in each
-    assert not found(["s", "s"], ["one", "two"])
+    assert found(["s", "t"], ["one", "two"])  # one system in each
+    assert found(["s", "s"], ["one", "two"])
     assert found(["s", "t", "s"], ["one", "one", "two"])
     assert found(["s", "t", "s", "t"], ["one", "one", "two", "two"])
     assert opened(nested).hierarchy == Hierarchy(
-        "partial", 4, ("maths", "code"), (0, 0, 1, 1), ("log(size)",), ("level",)
+        "partial", 4, ("maths", "code"), (0, 0, 1, 1), ("log(size)",), ("level",), "student-t"
     )
     posterior = nested["posterior"].dataset
     assert posterior["system"].values.tolist() == ["maths/x", "maths/y", "code/x", "code/y"]

@@ -1,9 +1,11 @@
-"""How much of a forecast is prior: its weight against that of the attempts."""
+"""How much of a forecast is a system's own attempts, how much other systems, how much prior."""
 
 import warnings
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 
 from bayespassk.arrays import Floats, Ints
 from bayespassk.errors import ForecastWarning
@@ -11,14 +13,17 @@ from bayespassk.families.base import Prior, declared, log_prior
 from bayespassk.options import MOST_K
 from bayespassk.posterior.fitted import Fitted
 from bayespassk.posterior.likelihood import cell_log_moments
-from bayespassk.posterior.pooling import log_hyperprior
+from bayespassk.posterior.pooling import Hierarchy, log_effects, log_hyperprior
 
 __all__ = [
     "FAR",
     "LIMIT",
+    "Densities",
+    "Shares",
     "log_densities",
     "prior_share",
     "prior_shift",
+    "shares",
     "warn_if_prior_rules",
     "warn_if_prior_shifts",
 ]
@@ -36,16 +41,120 @@ DRAWS = 1000
 """Draws that the warning looks at: its weights are right to about 0.05."""
 
 
-def log_densities(fitted: Fitted, system: int, step: int = 1) -> tuple[Floats, Floats]:
-    """Return log prior and log likelihood of one system at every `step`-th draw, dims (draw,).
+class Densities(NamedTuple):
+    """Log densities of a fit at some draws, as they concern one system, dims (draw,).
 
-    Up to constants; the likelihood is that of all its problems, p integrated out. With partial
-    pooling the prior is that of what the systems share, and the likelihood that of all of them.
+    Up to constants; likelihoods are those of all problems, p integrated out.
+
+    Attributes
+    ----------
+    prior : array
+        Of the system's parameters or, where it is pooled, of what the systems share.
+    own : array
+        Its own likelihood.
+    others : array or None
+        Where it is pooled: the likelihoods of the other systems, and the density of their
+        parameters about the centre.
+    effect : array or None
+        Where it is pooled: the density of its own parameters about the centre.
+    centre : mapping of str to array, or None
+        Where it is pooled: the free parameters at the centre.
     """
-    alone = fitted.hierarchy.pooling == "none"
-    systems = [system] if alone else range(len(fitted.systems))
-    likelihoods = (_log_likelihood(fitted, one, step) for one in systems)
-    return _log_prior(fitted, system, step), sum(likelihoods, np.zeros(1))
+
+    prior: Floats
+    own: Floats
+    others: Floats | None = None
+    effect: Floats | None = None
+    centre: Mapping[str, Floats] | None = None
+
+
+class Shares(NamedTuple):
+    """How much of what is known of a forecast is of whom; the sum is 1."""
+
+    own: float
+    others: float
+    prior: float
+
+
+def log_densities(fitted: Fitted, system: int, step: int = 1) -> Densities:
+    """Return the log densities of prior, own attempts and other systems at every `step`-th draw."""
+    own, prior = _log_likelihood(fitted, system, step), _log_prior(fitted, system, step)
+    group = fitted.hierarchy.group(system)
+    if _by_itself(fitted, system):
+        return Densities(prior, own)
+    hierarchy, values = _joint(fitted, system, step)
+    design = fitted.system_design
+    above, below = log_hyperprior(fitted.family, hierarchy, values, design)
+    effects = log_effects(fitted.family, hierarchy, values, design)
+    benchmarks = below - effects.sum(-1) if hierarchy.nested else 0.0
+    others = benchmarks + sum(
+        (effects[:, one] + _log_likelihood(fitted, one, step) for one in group if one != system),
+        np.zeros(len(above)),
+    )
+    prefix, where = "centre_", 0
+    if hierarchy.nested:
+        prefix, where = "benchmark_centre_", hierarchy.benchmark[system]
+    centre = {name: values[f"{prefix}{name}"][:, where] for name in declared(fitted.family)}
+    return Densities(prior, own, others, effects[:, system], centre)
+
+
+def _by_itself(fitted: Fitted, system: int) -> bool:
+    hierarchy = fitted.hierarchy
+    return hierarchy.group(system) == (system,) and hierarchy.pooling != "partial"
+
+
+def _joint(fitted: Fitted, system: int, step: int) -> tuple[Hierarchy, dict[str, Floats]]:
+    """Return how the systems that a system is pooled with hang together, and all variables."""
+    hierarchy, at = fitted.hierarchy, {}
+    if hierarchy.pooling == "within":
+        at = {"in_benchmark": [hierarchy.benchmark[system]]}  # the last dim of centre and spread
+        hierarchy = Hierarchy("partial", hierarchy.systems, effects=hierarchy.effects)
+    values = _values(fitted.posterior.isel(at), step)
+    return hierarchy, {n: v if v.ndim > 1 else v[:, None] for n, v in values.items()}
+
+
+def _log_prior(fitted: Fitted, system: int, step: int) -> Floats:
+    """Return the log density of the prior at every `step`-th draw."""
+    if _by_itself(fitted, system):
+        values = _values(fitted.posterior.isel(system=system), step)
+        return log_prior(fitted.family, values) + _log_problem_effects(fitted, values)
+    hierarchy, values = _joint(fitted, system, step)
+    above, _ = log_hyperprior(fitted.family, hierarchy, values, fitted.system_design)
+    return above + _log_problem_effects(fitted, values)
+
+
+def _values(posterior: xr.Dataset, step: int) -> dict[str, Floats]:
+    return {
+        str(name): variable.values.reshape(-1, *variable.shape[2:])[::step]
+        for name, variable in posterior.items()
+    }
+
+
+def _log_problem_effects(fitted: Fitted, values: Mapping[str, Floats]) -> Floats:
+    density = np.zeros(1)
+    for name, prior in declared(fitted.family).items() if fitted.hierarchy.problem_columns else ():
+        effects = Prior(0.0, prior.between).log_density(values[f"problem_effect_{name}"], 0.0)
+        density = density + effects.sum(-1)
+    return density
+
+
+def shares(fitted: Fitted, values: Floats, found: Densities, k: float) -> Shares:
+    """Return how much of what is known about a forecast at `k` is own, others' and prior.
+
+    Of a system that is not pooled the prior has the share of :func:`prior_share`, its attempts the
+    rest. Of one that is, all but its own likelihood (what systems share, and the others) is what it
+    borrows, and has that share. What is borrowed is divided between prior and others as what is
+    known of pass@k at their centre: in the same way, from how it changes with the power of each.
+    """
+    if found.others is None or found.effect is None or found.centre is None:
+        prior = prior_share(values, found.prior, found.own)
+        return Shares(1 - prior, 0.0, prior)
+    borrowed = prior_share(values, found.prior + found.others + found.effect, found.own)
+    fail = fitted.family.log_moment(fitted.family.natural(found.centre), 0, np.array([float(k)]))
+    squares = _normal_scores(fail[:, 0]) ** 2
+    prior, others = (max(_weight(squares, one), 0.0) for one in (found.prior, found.others))
+    part = 1.0 if not others else prior / (prior + others)
+    return Shares(1 - borrowed, borrowed * (1 - part), borrowed * part)
 
 
 def _log_likelihood(fitted: Fitted, system: int, step: int) -> Floats:
@@ -55,24 +164,6 @@ def _log_likelihood(fitted: Fitted, system: int, step: int) -> Floats:
         moments = cell_log_moments(fitted.family, parameters, part.cells)
         total = total + moments @ part.cells.problems
     return total
-
-
-def _log_prior(fitted: Fitted, system: int, step: int) -> Floats:
-    family, hierarchy, posterior = fitted.family, fitted.hierarchy, fitted.posterior
-    alone = hierarchy.pooling == "none"
-    values = {
-        str(name): variable.values.reshape(-1, *variable.shape[2:])[::step]
-        for name, variable in (posterior.isel(system=system) if alone else posterior).items()
-    }
-    if alone:
-        density = log_prior(family, values)
-    else:
-        values = {n: value if value.ndim > 1 else value[:, None] for n, value in values.items()}
-        density = log_hyperprior(family, hierarchy, values, fitted.system_design)[0]
-    for name, prior in declared(family).items() if hierarchy.problem_columns else ():
-        effects = Prior(0.0, prior.between).log_density(values[f"problem_effect_{name}"], 0.0)
-        density = density + effects.sum(-1)
-    return density
 
 
 def prior_share(values: Floats, log_prior: Floats, log_likelihood: Floats) -> float:
@@ -106,11 +197,13 @@ def prior_share(values: Floats, log_prior: Floats, log_likelihood: Floats) -> fl
         return 1.0
     squares = _normal_scores(values) ** 2
 
-    def weight(log_density: Floats) -> float:
-        return -float(np.cov(squares, log_density)[0, 1]) / 2
-
-    prior, likelihood = weight(log_prior), weight(log_likelihood)
+    prior, likelihood = _weight(squares, log_prior), _weight(squares, log_likelihood)
     return float(np.clip(prior / max(prior + likelihood, 0.5), 0.0, 1.0))
+
+
+def _weight(squares: Floats, log_density: Floats) -> float:
+    """Return -d log s / d log alpha of the power alpha of a density."""
+    return -float(np.cov(squares, log_density)[0, 1]) / 2
 
 
 FEWEST = 50
@@ -214,7 +307,9 @@ def warn_if_prior_rules(
     near: float = np.inf,
     stacklevel: int = 2,
 ) -> set[int]:
-    """Issue a `ForecastWarning` where the prior outweighs the attempts; return the systems told of.
+    """Issue a `ForecastWarning` where prior and others outweigh a system's own attempts.
+
+    Returns the positions of the systems told of.
 
     Parameters
     ----------
@@ -228,23 +323,25 @@ def warn_if_prior_rules(
         What rests on that forecast, in words; empty if it is what was asked for.
     """
     most = fitted.most_attempts
-    shares: dict[int, float] = {}
+    found: dict[int, Shares] = {}
     for system, k in far.items():
         if k > min(FAR * most[system], near):
             values = draws(system)
             step = max(1, len(values) // DRAWS)
-            share = prior_share(values[::step], *log_densities(fitted, system, step))
-            if share > LIMIT:
-                shares[system] = share
-    if not shares:
+            at = min(k, float(MOST_K))
+            one = shares(fitted, values[::step], log_densities(fitted, system, step), at)
+            if one.prior + one.others > LIMIT:
+                found[system] = one
+    if not found:
         return set()
-    ruled = sorted(shares)
+    ruled = sorted(found)
     warnings.warn(
         ForecastWarning(
-            _message(fitted, far, shares, rests_on),
+            _message(fitted, far, found, rests_on),
             systems=[fitted.systems[system] for system in ruled],
             k=int(min(max(far[system] for system in ruled), MOST_K)),
-            prior_share=[shares[system] for system in ruled],
+            prior_share=[found[system].prior for system in ruled],
+            others_share=[found[system].others for system in ruled],
         ),
         stacklevel=stacklevel + 1,
     )
@@ -252,23 +349,29 @@ def warn_if_prior_rules(
 
 
 def _message(
-    fitted: Fitted, far: Mapping[int, float], shares: Mapping[int, float], rests_on: str
+    fitted: Fitted, far: Mapping[int, float], found: Mapping[int, Shares], rests_on: str
 ) -> str:
-    """Return what is said of the systems whose forecasts are mostly prior, the worst first."""
-    worst = sorted(shares, key=lambda system: -shares[system])
+    """Return what is said of the systems whose forecasts are mostly not their own, worst first."""
+    worst = sorted(found, key=lambda system: found[system].own)
     ks = {far[system] for system in worst}
+    pooled = any(one.others for one in found.values())
     each = [
-        f"{shares[system]:.0%} for {fitted.systems[system]!r} ("
+        f"{found[system].prior:.0%} "
+        + (f"and {found[system].others:.0%} " if pooled else "")
+        + f"for {fitted.systems[system]!r} ("
         + (f"k = {_k(far[system])}, " if len(ks) > 1 else "")
         + f"{fitted.most_attempts[system]:,} attempts a problem)"
         for system in worst[:NAMED]
     ]
+    what = "prior and other systems weigh" if pooled else "the prior weighs"
+    own = "a system's own attempts" if pooled else "the attempts"
+    remedy = "; or pooling='none', if the others are not alike" if pooled else ""
     return (
-        f"at k = {_k(max(ks))} the prior weighs more than the attempts in the forecast of "
-        f"{len(shares)} of {len(far)} systems{f', which {rests_on} rests on' if rests_on else ''}: "
-        f"{', '.join(each)}{', ...' if len(shares) > NAMED else ''}. What to do: more attempts or "
-        "more problems; forecasts from several families (bp.compare); or a prior you would defend. "
-        "See bp.sensitivity for other k"
+        f"at k = {_k(max(ks))} {what} more than {own} in the forecast of "
+        f"{len(found)} of {len(far)} systems{f', which {rests_on} rests on' if rests_on else ''}: "
+        f"{', '.join(each)}{', ...' if len(found) > NAMED else ''}. What to do: more attempts or "
+        f"more problems; forecasts from several families (bp.compare); or a prior you would defend"
+        f"{remedy}. See bp.sensitivity for other k"
     )
 
 

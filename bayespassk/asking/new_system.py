@@ -12,6 +12,7 @@ from bayespassk.errors import OptionError
 from bayespassk.families.base import declared
 from bayespassk.options import check_k
 from bayespassk.posterior.fitted import Fitted, opened
+from bayespassk.posterior.pooling import draw_effects
 
 __all__ = ["forecast_new_system"]
 
@@ -73,6 +74,13 @@ def forecast_new_system(
             "fit must have pooling='partial' to say anything about a new system; without pooling "
             "systems share nothing"
         )
+    if hierarchy.pooling == "within" and benchmark is None:
+        if len(hierarchy.benchmarks) > 1:
+            raise OptionError(
+                "benchmark must be given where each is fitted by itself: one of "
+                f"{', '.join(map(repr, hierarchy.benchmarks))}"
+            )
+        (benchmark,) = hierarchy.benchmarks
     if benchmark is not None and benchmark not in hierarchy.benchmarks:
         known = ", ".join(map(repr, hierarchy.benchmarks)) or "none, as there is only one"
         raise OptionError(f"benchmark must be one that systems are nested in, {known}")
@@ -102,9 +110,14 @@ def _drawn(
     hierarchy = fitted.hierarchy
     values = {str(name): v.values for name, v in fitted.posterior.items()}
     free = {}
-    for name in declared(fitted.family):
-        centre = values[f"centre_{name}"]
-        if benchmark is not None:
+    names = list(declared(fitted.family))
+    effects = draw_effects(hierarchy, rng, fitted.shape, len(names))
+    for name, effect in zip(names, effects, strict=True):
+        centre, spread = values[f"centre_{name}"], values[f"spread_{name}"]
+        if hierarchy.pooling == "within":
+            at = hierarchy.benchmarks.index(benchmark)
+            centre, spread = centre[..., at], spread[..., at]
+        elif benchmark is not None:
             centre = values[f"benchmark_centre_{name}"][..., hierarchy.benchmarks.index(benchmark)]
         elif hierarchy.nested:
             between = values[f"benchmark_spread_{name}"]
@@ -113,6 +126,5 @@ def _drawn(
             centre = centre + values[f"effect_{name}"] @ own
         if hierarchy.problem_columns:
             centre = centre + values[f"problem_effect_{name}"] @ of_problems
-        spread = values[f"spread_{name}"]
-        free[name] = centre + spread * rng.standard_normal(centre.shape)
+        free[name] = centre + spread * effect
     return free

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayespassk.arrays import Floats, Ints
+from bayespassk.asking.moved import warn_if_moved, with_alone
 from bayespassk.asking.question import Kind, Mean, Question, ask
 from bayespassk.asking.seen import Seen
 from bayespassk.families import Family
@@ -63,7 +64,9 @@ def forecast(
     Returns
     -------
     xarray.DataArray
-        pass@k, dims (chain, draw, system, k). Draws are joint over k, so that differences,
+        pass@k, dims (chain, draw, system, k). With pooling by quadrature the coordinates `alone`
+        and `moved`, dims (system, k), are the median of each system by itself, and that of its
+        forecast less this. Draws are joint over k, so that differences,
         ratios and bands over k of these draws are right; and over systems, which are independent
         without pooling.
 
@@ -74,6 +77,8 @@ def forecast(
         weighs more than the attempts; or at any k, twice the weight of the prior against half of
         it shifts the mean by more than half a standard deviation. See
         :func:`bayespassk.sensitivity`.
+    PoolingWarning
+        Pooling moved a median beyond the 95% band of the system alone.
 
     Raises
     ------
@@ -98,7 +103,11 @@ def forecast(
     >>> draws.dims
     ('chain', 'draw', 'system', 'k')
     """
-    return ask(opened(fit), PassAtK(check_k(k)), target, random_seed, at=at)
+    fitted, question = opened(fit), PassAtK(check_k(k))
+    draws = ask(fitted, question, target, random_seed, at=at)
+    draws, band = with_alone(fitted, question, draws)
+    warn_if_moved(draws, band)
+    return draws
 
 
 def pass_hat_k(

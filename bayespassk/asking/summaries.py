@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from bayespassk.arrays import Floats
+from bayespassk.asking.moved import ALONE, medians_alone
 from bayespassk.errors import ConvergenceWarning, ForecastWarning
 from bayespassk.options import check_interval
 
@@ -39,9 +40,10 @@ def summarize(
     Returns
     -------
     pandas.DataFrame
-        Columns system, k, mean, median, lower, upper; one row for each system and k. The
-        interval is of each k by itself, not of the whole curve at once; of draws with NaN it is
-        NaN. Its ``attrs`` hold `prob` and `kind`. Where draws are of NUTS and a Monte Carlo
+        Columns system, k, mean, median, lower, upper, and of a pooled forecast alone, the median of
+        the system by itself where it is known; one row for each system and k. The interval is of
+        each k by itself, not of the whole curve at once; of draws with NaN it is NaN. Its ``attrs``
+        hold `prob` and `kind`. Where draws are of NUTS and a Monte Carlo
         standard error is more than 2% of the width of an interval, there are also mcse_mean and,
         of equal-tailed intervals, mcse_lower and mcse_upper: how far another seed would move these.
 
@@ -89,6 +91,9 @@ def summarize(
             for name, error in zip(("mcse_mean", "mcse_lower", "mcse_upper"), errors, strict=False):
                 table[name] = error.ravel()
             _warn(share, [str(name) for name in systems])
+    alone = medians_alone(forecast.transpose(..., "system", "k"), np.median(draws, axis=-1))
+    if alone is not None:
+        table[ALONE] = alone.ravel()
     table.attrs = {"prob": prob, "kind": kind}
     return table
 

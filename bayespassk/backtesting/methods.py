@@ -233,7 +233,8 @@ def _values(found: Any, counts: Counts, ks: list[int]) -> Floats:
 
 def _fitted(task: Task, family: Family, pooling: Pooling) -> _Fitted:
     """Return draws of what the whole log will show, at the k of each system."""
-    pooling = pooling if len(task.shown.systems) > 1 else "none"  # one has none to learn from
+    # As `fit` does by default: benchmarks learn nothing of each other.
+    pooling = "within" if pooling == "partial" else pooling
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")

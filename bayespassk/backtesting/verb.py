@@ -74,7 +74,7 @@ def backtest(
         Names are: "plug-in", "brown", "log-log", "discretised-beta", "beta-binomial-mle",
         "saber-plugin", "saber-anchored", "bayes-at-n"; a family, as "beta" or
         "zero-inflated-kumaraswamy"; the average of families with equal weights, as
-        "beta+kumaraswamy"; "partial:" before these, for partial pooling; and "default". A
+        "beta+kumaraswamy"; "partial:" before these, for pooling within benchmarks; and "default". A
         callable is a method of your own: it takes (counts, k, random_seed) and returns a
         DataArray with dims (system, k), or with draws (draw, system, k) or (chain, draw, system,
         k), scored as they are. By default all estimators, "beta" and "default".

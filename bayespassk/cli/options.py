@@ -216,7 +216,8 @@ _sampler_options = (
     + option(
         "--pooling",
         default="auto",
-        help="none; partial: systems learn from each other; auto: partial if there are several.",
+        help="none; within: the systems of a benchmark learn from each other; partial: benchmarks "
+        "too; auto: within.",
     )
     + option(
         "--covariates",

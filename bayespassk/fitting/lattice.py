@@ -70,9 +70,9 @@ TOGETHER = 4
 STEEPEST = 12.0
 """Rise of a log density in a step: more does not move draws by more than half a cell."""
 
-SMOOTH = 0.25
-"""Least spread between systems, in standard deviations of a parameter of a system: a lattice cannot
-resolve a smaller one, which data that leave so much open cannot tell from this."""
+SMOOTH = 0.5
+"""Least spread between systems, in steps of a lattice, which cannot resolve a smaller one, and data
+that leave so much open cannot tell it from this."""
 
 LOOKING = (500, 500, 1000)
 KEPT = (500, 1000, 3000)
@@ -136,7 +136,8 @@ def integrate(
     with threadpool_limits(1):  # products of this shape are slower with more
         if hierarchy.pooling == "none":
             return _alone(family, priors, likelihoods, draws, seed, advance)
-        return _pooled(family, priors, likelihoods, draws, np.random.default_rng(seed), advance)
+        freedom = hierarchy.freedom
+        return _pooled(family, priors, likelihoods, freedom, draws, seed, advance)
 
 
 def takes(family: Family) -> bool:
@@ -516,10 +517,12 @@ def _pooled(
     family: Family,
     priors: Mapping[str, Prior],
     likelihoods: list[_Likelihood],
+    freedom: float,
     draws: int,
-    rng: np.random.Generator,
+    seed: int,
     advance: Callable[[str, int], None],
 ) -> Integrated:
+    rng = np.random.default_rng(seed)
     names = tuple(priors)
     location = np.array([prior.loc for prior in priors.values()])
     between = np.array([prior.between for prior in priors.values()])
@@ -529,7 +532,7 @@ def _pooled(
         advance("Integrating each system", system)
         lattices.append(_lattice_within(likelihood, location, np.diag(variance)))
     advance("Integrating systems together", len(likelihoods))
-    shared = _Shared(family, names, between, lattices)
+    shared = _Shared(family, names, between, freedom, lattices)
     samples = _adapted(shared, *_start(lattices, between), LOOKING, 0.0, rng)
     # Once more on lattices that are as fine as what the systems say of each other.
     moments = _moments_each(shared, samples.x[evenly(samples.weight, 200, rng)])
@@ -540,13 +543,13 @@ def _pooled(
         _lattice(one, _normal(predicted, 1.5 * variance), *about)
         for one, about in zip(likelihoods, moments, strict=True)
     ]
-    shared = _Shared(family, names, between, lattices)
+    shared = _Shared(family, names, between, freedom, lattices)
     samples = _adapted(shared, *samples.about(), KEPT, ENOUGH, rng)
     kept = samples.x[rng.permutation(evenly(samples.weight, draws, rng))]
     centre, spread = shared.split(kept)
     found = {f"centre_{name}": centre[:, i, None] for i, name in enumerate(names)}
     found |= {f"spread_{name}": spread[:, i, None] for i, name in enumerate(names)}
-    each = np.stack([_given(lattice, centre, spread, rng) for lattice in lattices], 1)
+    each = np.stack([_given(lattice, centre, spread, freedom, rng) for lattice in lattices], 1)
     found |= {name: each[..., i] for i, name in enumerate(names)}
     whole = np.array([lattice.whole for lattice in lattices])
     return Integrated(found, samples.log_ratio, whole, {})
@@ -565,9 +568,15 @@ class _Shared:
     """The log density of what systems share: centres, then spreads, dims (draw, 2 d)."""
 
     def __init__(
-        self, family: Family, names: tuple[str, ...], between: Floats, lattices: list[_Lattice]
+        self,
+        family: Family,
+        names: tuple[str, ...],
+        between: Floats,
+        freedom: float,
+        lattices: list[_Lattice],
     ) -> None:
-        self.family, self.names, self.between, self.lattices = family, names, between, lattices
+        self.family, self.names, self.between = family, names, between
+        self.freedom, self.lattices = freedom, lattices
 
     def split(self, x: Floats) -> tuple[Floats, Floats]:
         """Return centres and spreads, dims (draw, parameter)."""
@@ -580,7 +589,7 @@ class _Shared:
         total = np.asarray(log_prior(self.family, free))
         total = total - 0.5 * ((spread / self.between) ** 2).sum(-1)
         for lattice in self.lattices:
-            total = total + _log_evidence(lattice, centre, spread)
+            total = total + _log_evidence(lattice, centre, spread, self.freedom)
         return np.where(np.isfinite(total), total, -np.inf)
 
 
@@ -590,45 +599,85 @@ def _middle_and_scale(lattice: _Lattice) -> tuple[Floats, Floats]:
     return middle, np.sqrt(np.diag(covariance))
 
 
-def _weights_given(lattice: _Lattice, centre: Floats, spread: Floats) -> Iterator[Any]:
-    """Yield log likelihood plus log normal density at the points, dims (draw, point), in parts.
+def _weights_given(
+    lattice: _Lattice, centre: Floats, spread: Floats, freedom: float
+) -> Iterator[Any]:
+    """Yield likelihood times the density of the effect at the points, dims (draw, point), in parts.
 
-    Less its largest value, which comes second. A part is overwritten by the next one.
+    Divided by what has the logarithm that comes second. A part is overwritten by the next one.
     """
     middle, scale = _middle_and_scale(lattice)
     x = ((lattice.x - middle) / scale).astype(np.float32)
-    powers = np.concatenate([x**2, x], 1).T.copy()
-    own = (lattice.log_likelihood - lattice.log_likelihood.max()).astype(np.float32)
-    m, s = (centre - middle) / scale, np.maximum(spread / scale, SMOOTH)
-    last = -0.5 * (m**2 / s**2).sum(-1) - np.log(s * scale).sum(-1) + lattice.log_likelihood.max()
-    terms = np.concatenate([-0.5 / s**2, m / s**2], 1).astype(np.float32)
+    top = lattice.log_likelihood.max()
+    own = (lattice.log_likelihood - top).astype(np.float32)
+    m, s = (centre - middle) / scale, np.maximum(spread / scale, SMOOTH * STEP[x.shape[1]])
+    squares = (m**2 / s**2).sum(-1)
+    last = top - np.log(s * scale).sum(-1)
     step = max(1, BLOCK // len(x))
     block = np.empty((step, len(x)), dtype=np.float32)
+    if np.isinf(freedom):
+        powers = np.concatenate([x**2, x], 1).T.copy()
+        terms = np.concatenate([-0.5 / s**2, m / s**2], 1).astype(np.float32)
+        for at in range(0, len(terms), step):
+            part = np.matmul(terms[at : at + step], powers, out=block[: len(terms) - at])
+            part += own
+            most = part.max(-1, keepdims=True)
+            part -= most
+            here = slice(at, at + step)
+            yield np.exp(part, out=part), most[:, 0] + last[here] - 0.5 * squares[here]
+        return
+    # 1 + squared distance / freedom is one product, too; the density is a power of it.
+    powers = np.concatenate([x**2, x, np.ones_like(x[:, :1])], 1).T.copy()
+    terms = np.concatenate([1 / s**2, -2 * m / s**2, squares[:, None] + freedom], 1)
+    terms = (terms / freedom).astype(np.float32)
+    likelihood, half = np.exp(own), (freedom + x.shape[1]) / 2
+    last = last + sp.gammaln(half) - sp.gammaln(freedom / 2)
+    last -= 0.5 * x.shape[1] * np.log(freedom * np.pi)
     for at in range(0, len(terms), step):
         part = np.matmul(terms[at : at + step], powers, out=block[: len(terms) - at])
-        part += own
-        top = part.max(-1, keepdims=True)
-        part -= top
-        yield np.exp(part, out=part), top[:, 0] + last[at : at + step]
+        np.reciprocal(np.maximum(part, 1, out=part), out=part)
+        part = _power(part, half)
+        part *= likelihood
+        yield part, last[at : at + step]
 
 
-def _log_evidence(lattice: _Lattice, centre: Floats, spread: Floats) -> Floats:
-    """Return the log of the likelihood integrated over the normal of each centre and spread."""
-    parts = [np.log(w.sum(-1)) + top for w, top in _weights_given(lattice, centre, spread)]
+def _power(x: NDArray[np.float32], exponent: float) -> NDArray[np.float32]:
+    """Return a power, by products and a root where these will do, which are much faster."""
+    whole, rest = divmod(exponent, 1)
+    if rest not in (0.0, 0.5):
+        return np.asarray(x**exponent)
+    found = np.sqrt(x) if rest else np.ones_like(x)
+    for _ in range(int(whole)):
+        found *= x
+    return found
+
+
+def _log_evidence(lattice: _Lattice, centre: Floats, spread: Floats, freedom: float) -> Floats:
+    """Return the log of the likelihood integrated over the effect of each centre and spread."""
+    given = _weights_given(lattice, centre, spread, freedom)
+    with np.errstate(divide="ignore"):  # a density of zero, far from all there is
+        parts = [np.log(weights.sum(-1)) + top for weights, top in given]
     return np.concatenate(parts) + lattice.log_cell
 
 
-def _given(lattice: _Lattice, centre: Floats, spread: Floats, rng: np.random.Generator) -> Floats:
+def _given(
+    lattice: _Lattice, centre: Floats, spread: Floats, freedom: float, rng: np.random.Generator
+) -> Floats:
     """Return a draw from the cells of the lattice for each centre and spread."""
     chosen: Any = []
-    for weights, _ in _weights_given(lattice, centre, spread):
+    for weights, _ in _weights_given(lattice, centre, spread, freedom):
         cumulative = weights.cumsum(-1)
         uniform = rng.random(len(cumulative), dtype=np.float32) * cumulative[:, -1]
         chosen.append((cumulative < uniform[:, None]).sum(-1))
     chosen = np.concatenate(chosen)
     _, scale = _middle_and_scale(lattice)
-    normal = (centre - lattice.x[chosen]) / np.maximum(spread, SMOOTH * scale) ** 2
-    return _within(lattice, chosen, lattice.slope[chosen] + normal @ lattice.axes, rng)
+    parameters = lattice.x.shape[1]
+    s = np.maximum(spread, SMOOTH * STEP[parameters] * scale)
+    away = lattice.x[chosen] - centre
+    pull = -away / s**2
+    if np.isfinite(freedom):
+        pull *= (freedom + parameters) / (freedom + ((away / s) ** 2).sum(-1, keepdims=True))
+    return _within(lattice, chosen, lattice.slope[chosen] + pull @ lattice.axes, rng)
 
 
 def _moments_each(shared: _Shared, x: Floats) -> list[tuple[Floats, Floats]]:
@@ -637,7 +686,7 @@ def _moments_each(shared: _Shared, x: Floats) -> list[tuple[Floats, Floats]]:
     found = []
     for lattice in shared.lattices:
         weight = np.zeros(len(lattice.x))
-        for weights, _ in _weights_given(lattice, centre, spread):
+        for weights, _ in _weights_given(lattice, centre, spread, shared.freedom):
             weight += (weights / weights.sum(-1, keepdims=True)).sum(0)
         weight /= weight.sum()
         found.append(mean_and_covariance(lattice.x, weight))

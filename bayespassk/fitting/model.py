@@ -27,6 +27,7 @@ from bayespassk.posterior.covariates import Design, design_of
 from bayespassk.posterior.likelihood import cell_log_moments
 from bayespassk.posterior.pooling import (
     Centring,
+    Effects,
     Hierarchy,
     Pooling,
     dims_of,
@@ -77,11 +78,14 @@ class Setup:
         counts: Counts,
         family: Family,
         pooling: Pooling,
-        covariates: str | Iterable[str] | None,
+        covariates: str | Iterable[str] | Design | None,
+        effects: Effects = "student-t",
     ) -> "Setup":
-        """Group the problems of `counts`."""
+        """Group the problems of `counts`; `covariates` may be a design made of them before."""
         system = counts.system_index
-        design = None if covariates is None else design_of(counts, covariates)
+        design = covariates if isinstance(covariates, Design) else None
+        if covariates is not None and not isinstance(covariates, Design):
+            design = design_of(counts, covariates)
         values = np.zeros((len(counts), 0)) if design is None else design.values
         varies = np.zeros(0, dtype=bool) if design is None else design.varies
         names = np.array(() if design is None else design.columns, dtype=object)
@@ -99,7 +103,7 @@ class Setup:
         return cls(
             counts,
             family,
-            _hierarchy(counts, pooling, names[~varies], names[varies]),
+            _hierarchy(counts, pooling, names[~varies], names[varies], effects),
             design,
             distinct(group.ravel(), counts.successes, counts.attempts - counts.successes),
             groups[:, 0].astype(np.int64),
@@ -163,17 +167,28 @@ class Setup:
 
 
 def _hierarchy(
-    counts: Counts, pooling: Pooling, system_columns: Iterable[str], problem_columns: Iterable[str]
+    counts: Counts,
+    pooling: Pooling,
+    system_columns: Iterable[str],
+    problem_columns: Iterable[str],
+    effects: Effects,
 ) -> Hierarchy:
-    names = tuple(dict.fromkeys(counts.benchmarks))
-    nested = pooling != "none" and 1 < len(names) < len(counts.systems)
+    of_each = counts.benchmarks
+    names = tuple(dict.fromkeys(of_each))
+    if pooling == "within":
+        names = tuple(name for name in names if of_each.count(name) > 1)
+    elif pooling == "none" or len(names) == 1:
+        names = ()
+    elif effects == "normal" and len(names) == len(of_each):
+        names = ()  # as 0.1.0 had it
     return Hierarchy(
         pooling,
         len(counts.systems),
-        names if nested else (),
-        tuple(names.index(name) for name in counts.benchmarks) if nested else (),
+        names,
+        tuple(names.index(n) if n in names else -1 for n in of_each) if names else (),
         tuple(system_columns),
         tuple(problem_columns),
+        "normal" if pooling == "none" else effects,
     )
 
 
@@ -233,10 +248,15 @@ def _declare_pooled(
     return {name: found[name] for name in declared(family)}
 
 
-def _variable(name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...]) -> Any:
+def _variable(
+    name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...], freedom: float = np.inf
+) -> Any:
     """Declare a variable of the model at hand."""
     import pymc as pm
 
+    if kind == "student-t":
+        nu = np.float64(freedom)
+        return pm.StudentT(name, nu=nu, mu=_number(loc), sigma=_number(scale), dims=dims)
     if kind == "half-normal":
         return pm.HalfNormal(name, np.float64(scale))
     kinds = {"normal": pm.Normal, "logistic": pm.Logistic, "logit-beta": _logit_beta}

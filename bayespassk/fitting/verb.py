@@ -3,8 +3,9 @@
 import functools
 import json
 import warnings
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -13,23 +14,24 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayespassk.counts import Counts
-from bayespassk.errors import FitFileError, OptionError, PriorDrivenWarning
+from bayespassk.errors import FitFileError, OptionError, PoolingWarning, PriorDrivenWarning
 from bayespassk.families import Family, default_family, family_from_spec
 from bayespassk.fitting.advi import advi
 from bayespassk.fitting.lattice import integrate, takes
 from bayespassk.fitting.model import Setup, model_of
 from bayespassk.fitting.nuts import nuts_each, nuts_jointly
+from bayespassk.fitting.pieces import Posterior, joined, joined_draws, pieces_of
 from bayespassk.fitting.sampling import Draws, Size
 from bayespassk.options import seed_of
 from bayespassk.posterior.diagnostics import MAX_PARETO_K, MIN_ESS, Diagnostics
-from bayespassk.posterior.pooling import Pooling
+from bayespassk.posterior.pooling import Effects, Pooling
 from bayespassk.posterior.tree import as_tree
 from bayespassk.process import progress as bar
 
 if TYPE_CHECKING:
     import pymc as pm
 
-__all__ = ["build_model", "fit"]
+__all__ = ["build_model", "fit", "fit_with"]
 
 type Method = Literal["auto", "quadrature", "nuts", "advi", "fullrank_advi"]
 
@@ -59,9 +61,21 @@ def build_model(
         Free and natural parameters have the dim "system". The success probabilities are
         integrated out, and problems with equal counts enter once, as a ``pm.Potential`` without
         the constants log C(n, c).
+
+    Raises
+    ------
+    OptionError
+        If benchmarks are fitted each by itself, which is more than one model.
     """
     family = default_family() if family is None else family
-    setup = Setup.of(counts, family, _pooling(counts, pooling), covariates)
+    pooling = _pooling(counts, pooling)
+    if pooling == "within":
+        raise OptionError(
+            "each benchmark is a model of its own; got counts with several benchmarks and "
+            "pooling='within'. Give the counts of one, as counts.split('benchmark') has them, or "
+            "pooling='partial', over benchmarks"
+        )
+    setup = Setup.of(counts, family, pooling, covariates)
     return model_of(family, setup.hierarchy, setup.data(), counts.systems)
 
 
@@ -98,12 +112,14 @@ def fit(
         faster here, and both are too narrow where it is skewed or, for "advi", correlated. Each
         such fit is compared with quadrature, or with its own draws reweighted, and its diagnostics
         say how far its bands of pass@k are off.
-    pooling : {"auto", "none", "partial"}
+    pooling : {"auto", "none", "within", "partial"}
         "none": systems share nothing, the posterior of one does not depend on the others in
-        `counts`. "partial": the parameters of the systems come from a common normal distribution
-        (of those of a benchmark, where there are several), whose mean and spread are learned: a
-        system with few attempts borrows from the others, as much as these are alike. "auto":
-        "partial" for two or more systems, but "none" with ADVI.
+        `counts`. "within": the parameters of the systems of a benchmark come from a common
+        distribution, whose centre and spread are learned: a system with few attempts borrows from
+        the others, as much as these are alike. Each benchmark is fitted by itself, and what else
+        is in `counts` changes nothing. "partial": the same, and benchmarks, where there are
+        several, learn from each other too. "auto": "within" (which of one benchmark is called
+        "partial"), but "none" with ADVI.
     covariates : str or sequence of str, optional
         Names of covariates of `counts`, or a formula such as "level + log(size)", which the
         parameters depend on: additively, on the scale that their names say (log a, logit of the
@@ -127,7 +143,8 @@ def fit(
         log_likelihood (chain, draw, row; of each problem with p integrated out), observed_data
         and constant_data (row). ``az.summary``, ``az.loo`` and the plots of ArviZ take it as it
         is. By quadrature without pooling there is also the group exact (moment, system): "mean"
-        and "sd" of each parameter, to more digits than draws have. The attributes carry the
+        and "sd" of each parameter, to more digits than draws have; with pooling the group alone
+        (chain, draw, system), fewer draws of each system by itself. The attributes carry the
         family, version, sampler, seed, hash of the input and diagnostics. With more than 2e7
         numbers in it, 5,000 problems at 4,000 draws, log_likelihood is left out; see
         :func:`log_likelihood`.
@@ -143,6 +160,8 @@ def fit(
         tried.
     PriorDrivenWarning
         A system has no success, or no failure, at all.
+    PoolingWarning
+        Two systems that are pooled have the same counts at every problem.
 
     Raises
     ------
@@ -157,8 +176,34 @@ def fit(
     with the number of problems. The first fit of a process by NUTS or ADVI compiles the model,
     which takes seconds.
     """
-    family = default_family() if family is None else family
+    return fit_with(
+        "student-t",
+        counts,
+        default_family() if family is None else family,
+        method,
+        pooling,
+        covariates,
+        (draws, tune, chains, target_accept),
+        random_seed,
+        progress,
+    )
+
+
+def fit_with(
+    effects: Effects,
+    counts: Counts,
+    family: Family,
+    method: Method,
+    pooling: Pooling | Literal["auto"],
+    covariates: str | Iterable[str] | None,
+    sampling: tuple[int | None, int | None, int, float | None],
+    random_seed: int | None,
+    progress: bool,
+) -> xr.DataTree:
+    """Return what :func:`fit` does, with effects of systems as they are in an older fit, too."""
+    draws, tune, chains, target_accept = sampling
     pooling = _pooling(counts, pooling, method)
+    _check_benchmarks(counts, pooling, covariates)
     if method == "auto":
         wanted = covariates is None and tune is None and target_accept is None
         method = "quadrature" if wanted and _can_integrate(counts, family, pooling) else "nuts"
@@ -174,19 +219,14 @@ def fit(
     size = _size(family, draws, tune, chains, target_accept)
     _check_options(counts, family, method, pooling, size)
     seed = seed_of(random_seed)
-    setup = Setup.of(counts, family, pooling, covariates)
+    setup = Setup.of(counts, family, pooling, covariates, effects)
     _warn_if_prior_driven(counts)
-    moments: Draws = {}
-    if method == "quadrature":
-        found, moments, report = _quadrature(setup, size, seed, progress)
-        sampler_stats: Draws = {}
-    elif method == "nuts":
-        sample = nuts_each if pooling == "none" else nuts_jointly
-        found, sampler_stats, report = sample(setup, size, seed, progress)
-    else:
-        known = covariates is None and _can_integrate(counts, family, pooling)
-        exact = _quadrature(setup, size, seed, progress)[0] if known else None
-        found, sampler_stats, report = advi(setup, method, size, seed, progress, exact)
+    if pooling != "none":
+        _warn_of_copies(counts)
+    pieces = pieces_of(setup, seed)
+    each = [_posterior(one.setup, method, size, one.seed, progress) for one in pieces]
+    found, sampler_stats, report, moments = joined(pieces, each, setup)
+    alone = _alone(setup, size, seed, progress) if method == "quadrature" else None
     attrs = {
         "bayespassk_version": _version("bayespassk"),
         "family": json.dumps(family.spec()),
@@ -201,12 +241,67 @@ def fit(
     }
     if counts.provenance is not None:
         attrs["log"] = counts.provenance.to_json()
-    rng = np.random.default_rng([seed, 1])
-    prior = setup.draw_prior(rng, (size.chains, size.draws))
-    report.warn()
+    shape = size.chains, size.draws
+    drawn = [one.setup.draw_prior(np.random.default_rng([one.seed, 1]), shape) for one in pieces]
+    prior = joined_draws(pieces, drawn, family, setup.hierarchy)
+    report.warn(3)
     return as_tree(
-        counts, family, found, prior, sampler_stats, attrs, report, setup.design, moments
+        counts, family, found, prior, sampler_stats, attrs, report, setup.design, moments, alone
     )
+
+
+def _warn_of_copies(counts: Counts) -> None:
+    """Tell of systems on one benchmark whose counts are the same at every problem."""
+    known: dict[tuple[Any, ...], list[str]] = {}
+    for position, (system, benchmark) in enumerate(
+        zip(counts.systems, counts.benchmarks, strict=True)
+    ):
+        mine = counts.system_index == position
+        made, solved = counts.attempts[mine], counts.successes[mine]
+        if not 0 < solved.sum() < made.sum():
+            continue  # that is told otherwise, and is no sign of a copy
+        order = np.argsort(counts.problem[mine])
+        names = tuple(counts.problem[mine][order])
+        key = benchmark, names, made[order].tobytes(), solved[order].tobytes()
+        known.setdefault(key, []).append(system)
+    copies = [names for names in known.values() if len(names) > 1]
+    if copies:
+        first = " and ".join(map(repr, copies[0][:3]))
+        warnings.warn(
+            PoolingWarning(
+                f"{sum(map(len, copies))} of {len(counts.systems)} pooled systems have the same "
+                f"counts at every problem as another ({first}): a copy under another name counts "
+                "as a second witness, and makes bands too narrow. Leave copies out, or use "
+                "pooling='none'",
+                systems=[name for names in copies for name in names],
+            ),
+            stacklevel=4,
+        )
+
+
+def _alone(setup: Setup, size: Size, seed: int, progress: bool) -> Draws | None:
+    """Return draws of each system by itself, to see how far pooling moved it; None if not pooled.
+
+    A thousand of them are enough for a median and a band.
+    """
+    if setup.hierarchy.pooling == "none":
+        return None
+    few = replace(size, draws=min(size.draws, max(4, 1000 // size.chains)))
+    own = Setup.of(setup.counts, setup.family, "none", None)
+    return _quadrature(own, few, seed, progress).found
+
+
+def _posterior(setup: Setup, method: str, size: Size, seed: int, progress: bool) -> Posterior:
+    """Return what a method finds for systems that are fitted together."""
+    if method == "quadrature":
+        return _quadrature(setup, size, seed, progress)
+    if method == "nuts":
+        sample = nuts_each if setup.hierarchy.pooling == "none" else nuts_jointly
+        return Posterior(*sample(setup, size, seed, progress), {})
+    columns = setup.hierarchy.system_columns or setup.hierarchy.problem_columns
+    known = not columns and _can_integrate(setup.counts, setup.family, setup.hierarchy.pooling)
+    exact = _quadrature(setup, size, seed, progress).found if known else None
+    return Posterior(*advi(setup, method, size, seed, progress, exact), {})
 
 
 def _size(
@@ -230,16 +325,28 @@ def _can_integrate(counts: Any, family: Any, pooling: str) -> bool:
     """Return whether "quadrature" takes these."""
     if not (isinstance(counts, Counts) and isinstance(family, Family)):
         return False  # which is told with the other options
-    nested = pooling != "none" and 1 < len(set(counts.benchmarks)) < len(counts.systems)
+    nested = pooling == "partial" and len(set(counts.benchmarks)) > 1
     return takes(family) and not nested
 
 
 def _pooling(counts: Counts, pooling: Any, method: str = "nuts") -> Pooling:
-    """Return what "auto" stands for."""
-    if pooling != "auto":
+    """Return what "auto" stands for, and "within" where there is one benchmark."""
+    if pooling not in ("auto", "within") or not isinstance(counts, Counts):
         return pooling  # type: ignore[no-any-return]  # it is checked with the other options
-    several = isinstance(counts, Counts) and len(counts.systems) > 1
-    return "partial" if several and "advi" not in str(method) else "none"
+    systems = Counter(counts.benchmarks)
+    if max(systems.values()) == 1 or (pooling == "auto" and "advi" in str(method)):
+        return "none"
+    return "within" if len(systems) > 1 else "partial"
+
+
+def _check_benchmarks(counts: Counts, pooling: str, covariates: Any) -> None:
+    """Refuse covariates of benchmarks that are fitted each by itself."""
+    if pooling == "within" and covariates is not None:
+        raise OptionError(
+            f"covariates of systems on {len(set(counts.benchmarks))} benchmarks need "
+            "pooling='partial', which lets benchmarks learn from each other, or pooling='none'; "
+            "or fit each benchmark by itself, as counts.split('benchmark') has them"
+        )
 
 
 def _target_accept(counts: Counts, family: Family, pooling: str) -> float:
@@ -248,6 +355,9 @@ def _target_accept(counts: Counts, family: Family, pooling: str) -> float:
     if pooling == "none" or not isinstance(counts, Counts):
         return own
     systems, benchmarks = len(counts.systems), len(set(counts.benchmarks))
+    if pooling == "within":  # what the benchmark with the fewest systems needs
+        several = [n for n in Counter(counts.benchmarks).values() if n > 1]
+        systems, benchmarks = min(several), 1
     few = family.few_systems_accept if isinstance(family, Family) else Family.few_systems_accept
     if systems <= 4 or benchmarks > 1:
         return max(own, few)
@@ -278,7 +388,7 @@ def _check_options(
             f"{method!r}"
         )
     if pooling not in get_args(Pooling.__value__):
-        raise OptionError(f"pooling must be 'auto', 'none' or 'partial'; got {pooling!r}")
+        raise OptionError(f"pooling must be 'auto', 'none', 'within' or 'partial'; got {pooling!r}")
     for name, least in (("draws", 4), ("tune", 1), ("chains", 1)):
         if getattr(size, name) < least:
             raise OptionError(f"{name} must be at least {least}; got {getattr(size, name)!r}")
@@ -307,13 +417,11 @@ def _warn_if_prior_driven(counts: Counts) -> None:
                     f"harder problems, or a prior you would defend",
                     systems=systems,
                 ),
-                stacklevel=3,
+                stacklevel=4,
             )
 
 
-def _quadrature(
-    setup: Setup, size: Size, seed: int, progress: bool
-) -> tuple[Draws, Draws, Diagnostics]:
+def _quadrature(setup: Setup, size: Size, seed: int, progress: bool) -> Posterior:
     """Sum the posterior over lattices; of parameters also mean and standard deviation."""
     draws, systems = size.chains * size.draws, setup.counts.systems
     with bar(progress, "Integrating", len(systems)) as advance:
@@ -332,7 +440,7 @@ def _quadrature(
         pareto_k = float(array_stats.psislw(-one.log_ratio)[1])
         bad = bad | (not pareto_k <= MAX_PARETO_K) | (not ess >= MIN_ESS)
     report = Diagnostics(None, ess, 0, pareto_k, tuple(np.array(systems, dtype=object)[bad]))
-    return found, dict(one.moments), report
+    return Posterior(found, {}, report, dict(one.moments))
 
 
 def _sampler(method: str) -> str:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bayespassk.arrays import CHUNK, Floats
 from bayespassk.cells import Cells
-from bayespassk.errors import LooWarning, OptionError, PriorDrivenWarning
-from bayespassk.fitting.verb import fit as fit_again
+from bayespassk.errors import LooWarning, OptionError, PoolingWarning, PriorDrivenWarning
+from bayespassk.fitting.verb import fit_with
 from bayespassk.options import system_seed
 from bayespassk.posterior.fitted import Fitted, Part, opened
 from bayespassk.posterior.likelihood import cell_log_moments
@@ -147,7 +147,8 @@ def _elpd_without(fitted: Fitted, cells: Cells, cell: int, which: Which, progres
     inside = int(np.flatnonzero(cells.inverse == cell)[0])
     mine = np.flatnonzero(fitted.system_index == which.position)
     # Covariates are standardised over all systems, so that these have to stay together.
-    alone = fitted.hierarchy.pooling == "none" and fitted.design is None
+    everyone = range(len(fitted.systems))
+    group = everyone if fitted.design else fitted.hierarchy.group(which.position)
     counts, attrs = fitted.counts, fitted.tree.attrs
     others = np.arange(len(counts)) != mine[inside]  # no attempts, no knowledge
     counts = replace(
@@ -156,20 +157,24 @@ def _elpd_without(fitted: Fitted, cells: Cells, cell: int, which: Which, progres
         successes=counts.successes * others,
         stopping="fixed",
     )
+    kept = np.isin(fitted.system_index, group)
     left_out = f"without {cells.successes[cell]} and {cells.failures[cell]}"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PriorDrivenWarning)
-        again = fit_again(
-            counts.select(which.system) if alone else counts,
+        for told_before in (PriorDrivenWarning, PoolingWarning):
+            warnings.simplefilter("ignore", told_before)
+        size = json.loads(attrs["sampling"])
+        again = fit_with(
+            fitted.hierarchy.effects,
+            counts if kept.all() else counts.of_rows(kept),
             fitted.family,
-            method=attrs["method"],
-            pooling=attrs["pooling"],
-            covariates=fitted.formula,
-            random_seed=system_seed(fitted.seed, left_out),
-            progress=progress,
-            **json.loads(attrs["sampling"]),
+            attrs["method"],
+            "none" if len(group) == 1 else attrs["pooling"],
+            fitted.formula,
+            (size["draws"], size["tune"], size["chains"], size["target_accept"]),
+            system_seed(fitted.seed, left_out),
+            progress,
         )
-    position, rows = (0, (~others)[mine]) if alone else (which.position, ~others)
+    position, rows = list(group).index(which.position), ~others[kept]
     refitted = opened(again)
     (part,) = refitted.parts_of(position, rows)
     values = _log_probability(refitted, part, _take(cells, np.array([cell])))

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from bayespassk.arrays import Floats
-from bayespassk.asking.influence import log_densities, prior_share, prior_shift
+from bayespassk.asking.influence import log_densities, prior_shift, shares
 from bayespassk.asking.pass_at_k import PassAtK
 from bayespassk.asking.question import ask
 from bayespassk.errors import OptionError
@@ -83,7 +83,7 @@ def sensitivity(
     *,
     random_seed: int | None = None,
 ) -> "pd.DataFrame":
-    """Return how much of the forecast of each system is prior, and how much is data.
+    """Return how much of each forecast is prior, how much other systems, how much own attempts.
 
     Parameters
     ----------
@@ -102,10 +102,12 @@ def sensitivity(
         One row for each system and k, with columns
 
         - system, k;
-        - prior, likelihood: power-scaling sensitivity of the forecast as ArviZ computes it, the
-          distance between the forecast and that with the prior (or the likelihood) raised to a
-          power near 1, per doubling of the power. Above 0.05, the forecast depends on it;
-        - prior_share: how much of the precision of the forecast is from the prior, 0 to 1;
+        - prior, likelihood, others: power-scaling sensitivity of the forecast as ArviZ computes
+          it, the distance between the forecast and that with the prior (the likelihood of the
+          system's own attempts, or what is known of the systems that it is pooled with) raised to
+          a power near 1, per doubling of the power. Above 0.05, the forecast depends on it;
+        - prior_share, others_share, own_share: how much of the precision of the forecast is from
+          the prior, from other systems and from the system's own attempts; the sum is 1;
         - prior_shift: the mean of the forecast with the prior squared, less that with its root, in
           standard deviations of the forecast. Beyond 0.5 either way, the prior moves it;
         - band_ratio: width of the 95% band of the forecast over that of the prior predictive
@@ -127,6 +129,10 @@ def sensitivity(
     The share says nothing of *where* the prior stands: of 10 problems tried once, 8 solved, the
     benchmark's pass@1 is 0.73 where the attempts show 0.80, and the share is 0.03, as the luck of
     single problems makes most of the spread. The prior_shift there is -0.9.
+
+    Of a system that is pooled, all that is not its own likelihood is borrowed: from the prior of
+    what the systems share, and from the others, as much as each tells of the systems' centre. What
+    the others lend is no attempt of the system, however many they made.
 
     For the benchmark, a forecast also rests on the counts of its single problems and on the luck of
     which p they have; both count as not prior. A share near zero says that the attempts outweigh
@@ -161,16 +167,19 @@ def sensitivity_of(fitted: Fitted, draws: xr.DataArray) -> "pd.DataFrame":
     before = _widths(prior_predictive(fitted.family, ks, random_seed=seed).values)
     rows = []
     for position, system in enumerate(fitted.systems):
-        prior, likelihood = log_densities(fitted, position)
-        weights = [_scaled(density) for density in (prior, likelihood)]
+        found = log_densities(fitted, position)
+        others = found.others if found.others is not None else np.zeros(1)
+        weights = [_scaled(density) for density in (found.prior, found.own, others)]
         values = draws.isel(system=position).values.reshape(-1, len(ks))
         ratio = _widths(values) / before
         for i, one in enumerate(ks):
             sense = [_power_scaling(values[:, i], pair) for pair in weights]
-            share = prior_share(values[:, i], prior, likelihood)
-            shift = prior_shift(values[:, i], np.broadcast_to(prior, len(values)))
-            rows.append((system, int(one), *sense, share, shift, ratio[i]))
-    columns = ["system", "k", "prior", "likelihood", "prior_share", "prior_shift", "band_ratio"]
+            share = shares(fitted, values[:, i], found, float(one))
+            shift = prior_shift(values[:, i], np.broadcast_to(found.prior, len(values)))
+            own = share.prior, share.others, share.own, shift
+            rows.append((system, int(one), *sense, *own, ratio[i]))
+    columns = ["system", "k", "prior", "likelihood", "others", "prior_share", "others_share",
+               "own_share", "prior_shift", "band_ratio"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 

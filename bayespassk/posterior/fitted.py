@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -132,6 +132,21 @@ class Fitted:
                 for name, value in free.items()
             }
         return self.family.natural(free)
+
+    @cached_property
+    def alone(self) -> "Fitted | None":
+        """Each system by itself, with fewer draws; None if nothing is pooled, or not known."""
+        if "alone" not in self.tree.children:
+            return None
+        posterior = self.tree["alone"].dataset
+        groups = {name: self.tree[name].dataset for name in ("observed_data", "constant_data")}
+        root = {"/": xr.Dataset(attrs=self.tree.attrs), "posterior": posterior}
+        return replace(
+            self,
+            tree=xr.DataTree.from_dict(root | groups),
+            hierarchy=Hierarchy("none", len(self.systems)),
+            shape=(posterior.sizes["chain"], posterior.sizes["draw"]),
+        )
 
     # The problems ----------------------------------------------------------------------------
 

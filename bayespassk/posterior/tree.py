@@ -36,12 +36,14 @@ def as_tree(
     report: Diagnostics,
     design: Design | None = None,
     moments: Mapping[str, Floats] | None = None,
+    alone: Mapping[str, Floats] | None = None,
 ) -> xr.DataTree:
     """Return a fit: the tree of ArviZ, with what is needed to forecast from it in `attrs`.
 
     `found` and `prior` hold the free parameters, dims (chain, draw, system), and what the systems
     share; `stats` arrays with dims (chain, draw); `moments` mean and standard deviation of
-    parameters where these are known otherwise than from draws, dims (moment, system).
+    parameters where these are known otherwise than from draws, dims (moment, system); `alone` the
+    free parameters of each system without the others, which may have fewer draws.
     """
     hierarchy = Hierarchy.from_json(attrs["hierarchy"])
     chains, draws = next(iter(found.values())).shape[:2]
@@ -49,8 +51,8 @@ def as_tree(
     systems = {"system": list(counts.systems)}
     labels = systems | {"benchmark": ("system", list(counts.benchmarks))}
     # ArviZ cannot tabulate variables with and without a coordinate that is not a dim.
-    alone = hierarchy.pooling == "none"
-    coords = outer | (labels if alone else systems)
+    apart = hierarchy.pooling == "none"
+    coords = outer | (labels if apart else systems)
     told = {"diagnostics": json.dumps(asdict(report))}
     if design is not None:
         told = {"design": design.to_json()} | told
@@ -61,11 +63,15 @@ def as_tree(
         "sample_stats": xr.Dataset({name: (OUTER, value) for name, value in stats.items()}, outer),
         "prior": _variables(family, hierarchy, prior, coords),
         "observed_data": xr.Dataset({"successes": ("row", counts.successes)}, rows),
-        "constant_data": _constant(counts, design, rows | ({} if alone else labels)),
+        "constant_data": _constant(counts, design, rows | ({} if apart else labels)),
     }
     if moments:
         exact = {name: (("moment", "system"), value) for name, value in moments.items()}
         groups["exact"] = xr.Dataset(exact, {"moment": ["mean", "sd"]} | labels)
+    if alone:
+        few = {"draw": np.arange(next(iter(alone.values())).shape[1])}
+        each = {name: ((*OUTER, "system"), value) for name, value in alone.items()}
+        groups["alone"] = xr.Dataset(each, outer | few | labels)
     tree = xr.DataTree.from_dict(groups)
     attach_log_likelihood(tree)
     return tree

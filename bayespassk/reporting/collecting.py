@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.asking.moved import beyond, with_alone
 from bayespassk.asking.pass_at_k import PassAtK, TailExponent
 from bayespassk.asking.question import Question, ask
 from bayespassk.asking.summaries import summarize
@@ -99,10 +100,12 @@ def collect(
     verified = isinstance(fit.family, Verified)
     grid = np.union1d(ks, np.rint(np.geomspace(1, max(int(ks.max()), 2), POINTS)).astype(np.int64))
     curves = {str(target): _curves(fit, grid, target, seed) for target in targets}
-    at_k = {
-        target: {what: draws.sel(k=ks) for what, draws in each.items()}
+    asked = _questions(fit, ks)
+    beside = {
+        target: {what: with_alone(fit, asked[what], one.sel(k=ks)) for what, one in each.items()}
         for target, each in curves.items()
     }
+    at_k = {target: {w: one for w, (one, _) in each.items()} for target, each in beside.items()}
     (draws, *_) = at_k[first].values()
     tail = ask(fit, TailExponent(ks[[int(ks.argmax())]]), "population")
     table, comparison = _comparison(fits, draws, ks, first, seed)
@@ -139,6 +142,7 @@ def collect(
             for k, value in zip(ks, row, strict=True)
             if np.isfinite(value)
         ],
+        "pooling": _pooled(fit, beside),
         "comparison": comparison,
         "checks": {
             "replicated": found.sizes["sample"],
@@ -155,14 +159,32 @@ def collect(
 
 def _curves(fit: Fitted, ks: Ks, target: Target, seed: int) -> dict[str, xr.DataArray]:
     """Return what is forecast, by quantity. The sensitivity says what a warning would, and more."""
-    questions: dict[str, Question] = {QUANTITY: PassAtK(ks)}
+    return {
+        what: ask(fit, one, target, seed, warn=False) for what, one in _questions(fit, ks).items()
+    }
+
+
+def _questions(fit: Fitted, ks: Ks) -> dict[str, Question]:
     if isinstance(fit.family, Verified):
-        questions = {
+        return {
             "apparent pass@k": ApparentPassAtK(ks),
             "true pass@k": TruePassAtK(ks.astype(float)),
             "first pass correct": FirstPassCorrect(ks.astype(float)),
         }
-    return {what: ask(fit, one, target, seed, warn=False) for what, one in questions.items()}
+    return {QUANTITY: PassAtK(ks)}
+
+
+def _pooled(
+    fit: Fitted, beside: Mapping[str, Mapping[str, tuple[xr.DataArray, Any]]]
+) -> dict[str, Any]:
+    """Return whether it is known how far pooling moved forecasts, and which beyond their bands."""
+    found = [
+        {"target": target, "what": what, "system": fit.systems[system], "k": int(draws["k"][k])}
+        for target, each in beside.items()
+        for what, (draws, band) in each.items()
+        for system, k in beyond(draws, band)
+    ]
+    return {"pooling": fit.hierarchy.pooling, "known": fit.alone is not None, "beyond": found}
 
 
 def _comparison(

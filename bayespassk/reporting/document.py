@@ -173,6 +173,10 @@ def _forecast(data: Mapping[str, Any], target: str) -> Section:
         Text(f"pass@k is here {TARGETS[target]}."),
         forecast_table(data, target),
     ]
+    if data["pooling"]["known"]:
+        blocks.append(Text("Alone: the median without what other systems lend by pooling."))
+    elif data["pooling"]["pooling"] != "none":
+        blocks.append(Text("How far pooling moved each system is not known with this method."))
     if data["estimate"]:
         blocks.append(
             Text(
@@ -188,6 +192,7 @@ def forecast_table(data: Mapping[str, Any], target: str) -> Table:
     """Return the forecasts of one target."""
     known = {(row["system"], row["k"]): row["pass_at_k"] for row in data["estimate"]}
     verifier, several = data["asked"]["verifier"], bool(known)
+    pooled = data["pooling"]["known"]
     rows = []
     for row in data["forecast"][target]:
         of_apparent = not verifier or row["what"].startswith("apparent")
@@ -199,6 +204,7 @@ def forecast_table(data: Mapping[str, Any], target: str) -> Table:
                 f"{row['k']:,}",
                 _share(row["median"]),
                 _interval(row),
+                *([_share(row["alone"])] if pooled else []),
                 *(["–" if estimate is None else _share(estimate)] if several else []),
             )
         )
@@ -206,9 +212,9 @@ def forecast_table(data: Mapping[str, Any], target: str) -> Table:
     columns = (*whose, "k", "Median", f"{_percent(data)} interval")
     return Table(
         f"pass@k, target {target}",
-        (*columns, *(["Estimate"] if several else [])),
+        (*columns, *(["Alone"] if pooled else []), *(["Estimate"] if several else [])),
         tuple(rows),
-        (*[False] * len(whose), *[True] * (3 + several)),
+        (*[False] * len(whose), *[True] * (3 + pooled + several)),
     )
 
 
@@ -342,32 +348,37 @@ def _checks(data: Mapping[str, Any]) -> Section:
 
 def _sensitivity(data: Mapping[str, Any]) -> Section:
     found = data["sensitivity"]
+    pooled = any(row["others_share"] for row in found["rows"])
+    others = ("Share of the others",) if pooled else ()
+    lent = "Share of the others: likewise, what the systems lend that it is pooled with. "
     return Section(
         "sensitivity",
         "Sensitivity: how much is prior?",
         (
             Text(
                 "Share of the prior: how much of the precision of a forecast comes from the prior "
-                "instead of the attempts, found by raising each to a power near 1. Above 0.5, "
-                "the prior says more than the attempts. Shift by the prior: how far twice its "
-                "weight against half of it moves the mean, in standard deviations of the "
-                "forecast; beyond 0.5 either way, the prior moves it. Band ratio: the width of "
-                "the band over that of the prior alone; small where the attempts narrowed it down."
+                "instead of the attempts, found by raising each to a power near 1. "
+                f"{lent if pooled else ''}Above 0.5, together, they say more than the system's own "
+                "attempts. Shift by the prior: how far twice its weight against half of it moves "
+                "the mean, in standard deviations of the forecast; beyond 0.5 either way, the "
+                "prior moves it. Band ratio: the width of the band over "
+                "that of the prior alone; small where the attempts narrowed it down."
             ),
             Table(
                 f"Sensitivity to the prior, target {found['target']}",
-                ("System", "k", "Share of the prior", "Shift by the prior", "Band ratio"),
+                ("System", "k", "Share of the prior", *others, "Shift by the prior", "Band ratio"),
                 tuple(
                     (
                         row["system"],
                         f"{row['k']:,}",
                         f"{row['prior_share']:.2f}",
+                        *([f"{row['others_share']:.2f}"] if pooled else []),
                         f"{row['prior_shift']:+.2f}",
                         "–" if row["band_ratio"] is None else f"{row['band_ratio']:.3f}",
                     )
                     for row in found["rows"]
                 ),
-                (False, True, True, True, True),
+                (False, *[True] * (4 + pooled)),
             ),
         ),
     )

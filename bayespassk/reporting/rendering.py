@@ -43,7 +43,11 @@ def as_report_csv(found: Findings) -> str:
     asked = found.data["asked"]
     rows = [
         {"target": target, "system": row["system"], "quantity": row["what"]}
-        | {name: row[name] for name in ("k", "mean", "median", "lower", "upper")}
+        | {
+            name: row[name]
+            for name in ("k", "mean", "median", "lower", "upper", "alone")
+            if name in row
+        }
         | {"prob": asked["prob"], "family": asked["family"]}
         for target, each in found.data["forecast"].items()
         for row in each

@@ -33,6 +33,7 @@ def verdict(data: Mapping[str, Any], most: Mapping[str, int]) -> dict[str, Any]:
         *_attempts(data["data"]),
         *_check(data["checks"]["rows"]),
         *_prior(data["sensitivity"]["rows"]),
+        *_pooling(data["pooling"]["beyond"]),
         *_families(data, most),
     ]
     reasons.sort(key=lambda reason: -LEVELS.index(reason[0]))
@@ -102,28 +103,55 @@ def _check(rows: list[dict[str, Any]]) -> Iterator[Reason]:
 
 
 def _prior(rows: list[dict[str, Any]]) -> Iterator[Reason]:
-    """Say where the prior weighs more than the attempts, or moves the forecast."""
-    ruled = [row for row in rows if row["prior_share"] > LIMIT]
+    """Say where prior and others weigh more than a system's own attempts, or the prior moves it."""
     moved = [row for row in rows if abs(row["prior_shift"]) > LIMIT]
     if moved:
-        worst = max(moved, key=lambda row: abs(row["prior_shift"]))
+        most = max(moved, key=lambda row: abs(row["prior_shift"]))
         yield (
             WARNINGS,
             f"The prior moves {len(moved)} of {len(rows)} forecasts, most that of "
-            f"{worst['system']} at k = {worst['k']:,}: by {worst['prior_shift']:+.1f} of its "
+            f"{most['system']} at k = {most['k']:,}: by {most['prior_shift']:+.1f} of its "
             "standard deviations between half of its weight and twice of it.",
         )
-    if ruled:
-        k = max(row["k"] for row in ruled)
-        worst = sorted((row for row in ruled if row["k"] == k), key=lambda r: -r["prior_share"])
-        some = _some([f"{row['system']} ({row['prior_share']:.0%})" for row in worst])
+    ruled = [row for row in rows if row["prior_share"] + row["others_share"] > LIMIT]
+    pooled = any(row["others_share"] for row in rows)
+    if not ruled:
+        if moved:
+            return
+        own = "a system's own attempts weigh more than prior and other systems"
+        yield (
+            SOUND,
+            f"At every k asked for, {own if pooled else 'the attempts weigh more than the prior'}.",
+        )
+        return
+    k = max(row["k"] for row in ruled)
+    worst = sorted((row for row in ruled if row["k"] == k), key=lambda row: row["own_share"])
+    what, own = "the prior weighs", "the attempts"
+    if pooled:
+        what, own = "prior and other systems weigh", "a system's own attempts"
+    some = _some(
+        [
+            f"{row['system']} ({row['prior_share']:.0%}"
+            + (f" and {row['others_share']:.0%})" if pooled else ")")
+            for row in worst
+        ]
+    )
+    yield (
+        WARNINGS,
+        f"At k = {k:,} {what} more than {own} in the forecast of {some}. "
+        "More attempts or more problems would help, or a prior that you would defend.",
+    )
+
+
+def _pooling(rows: list[dict[str, Any]]) -> Iterator[Reason]:
+    """Say which forecasts the other systems moved beyond what the system itself says."""
+    if rows:
+        some = _some(list(dict.fromkeys(row["system"] for row in rows)))
         yield (
             WARNINGS,
-            f"At k = {k:,} the prior weighs more than the attempts in the forecast of {some}. "
-            "More attempts or more problems would help, or a prior that you would defend.",
+            f"Pooling moved the forecast of {some} beyond the 95% band of the system alone, at k = "
+            f"{max(row['k'] for row in rows):,}. Systems that are not alike should not be pooled.",
         )
-    elif not moved:
-        yield SOUND, "At every k asked for, the attempts weigh more than the prior."
 
 
 def _families(data: Mapping[str, Any], most: Mapping[str, int]) -> Iterator[Reason]:

@@ -13,7 +13,7 @@ import xarray as xr
 
 import bayespassk as bp
 from bayespassk.judging.calibrating import KEPT, _rank
-from bayespassk.posterior.pooling import Hierarchy, draw_hierarchy
+from bayespassk.posterior.pooling import Hierarchy, draw_effects, draw_hierarchy
 
 FALSE_ALARM = 1e-3
 """Of the test of all quantities together."""
@@ -25,10 +25,13 @@ SHARED = ("centre_log_a", "spread_log_a", "centre_logit_mean", "spread_logit_mea
 def simulated(rng, prior):
     """Return what is true of everything, by name, and the counts it made."""
     family = bp.Beta()
-    drawn = draw_hierarchy(prior, Hierarchy("partial", SYSTEMS), rng, ())
+    hierarchy = Hierarchy("partial", SYSTEMS, effects="student-t")
+    drawn = draw_hierarchy(prior, hierarchy, rng, ())
+    names = ("log_a", "logit_mean")
+    effects = draw_effects(hierarchy, rng, (1,), len(names))
     of_new = {
-        name: drawn[f"centre_{name}"] + drawn[f"spread_{name}"] * rng.standard_normal(1)
-        for name in ("log_a", "logit_mean")
+        name: drawn[f"centre_{name}"] + drawn[f"spread_{name}"] * effect
+        for name, effect in zip(names, effects, strict=True)
     }
     natural = family.natural({name: drawn[name] for name in of_new})
     each = {name: np.repeat(value, PROBLEMS) for name, value in natural.items()}
