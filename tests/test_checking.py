@@ -150,7 +150,7 @@ def wrong():
 
 
 def test_the_right_family_is_seldom_found_wanting(right):
-    """Of 260 such systems in longer runs 2.7% were, in at least one of seven respects."""
+    """Of 160 such systems in longer runs 2.2% were, in at least one of seven respects."""
     table = bp.summarize_check(bp.check(right))
     assert set(table["system"]) == {f"s{i}" for i in range(SYSTEMS)}
     missed = table["p_value"] < 0.05

@@ -91,8 +91,8 @@ def check(fit: xr.DataTree, *, random_seed: int | None = None, draws: int = 1000
     this, p-values of statistics are near uniform if the family is right, and too large where
     fitting leaves next to nothing of a statistic's variance. Of 200 systems of 100 problems and
     100 attempts whose p were drawn from betas of the prior, 1% to 5.5% had a p-value below 0.05 of
-    any one statistic, and 11.5% of at least one of the seven; of 260 from three betas, 0% to 2%
-    and 2.7%. Of systems that are half impossible or have two modes, all were found.
+    any one statistic, and 11.5% of at least one of the seven; of 160 from two betas, 0% to 2% and
+    2.2%. Of 20 systems each that are half impossible or have two modes, all were found.
 
     Data within n attempts cannot check the family far below p = 1/n, which forecasts at large k
     rest on.

@@ -84,3 +84,19 @@ def test_ranks_repeat_and_options_are_checked():
         bp.calibrate(simulations=0)
     with pytest.raises(bp.errors.OptionError, match="at least one simulation"):
         bp.calibrate(attempts=0)
+
+
+def test_bands_hold_where_few_of_many_equal_rows_are_solvable(full_size):
+    """1,000 problems, most of them never solved, which are not drawn one by one."""
+    family = bp.Beta(log_a=bp.Prior(np.log(0.002), 0.7), log_b=bp.Prior(np.log(3.0), 0.5))
+    ranks = bp.calibrate(
+        family,
+        problems=1000,
+        attempts=1000,
+        method="quadrature",
+        simulations=1000 if full_size else 60,
+        random_seed=3,
+    )
+    table = bp.summarize_calibration(ranks, bins=10 if full_size else 5)
+    assert table["converged"].eq(table["simulations"]).all()
+    assert table["p_value"].min() * len(table) > FALSE_ALARM
