@@ -58,6 +58,14 @@ ORDER = 12
 LEVELS = 34
 """Halvings: enough for counts of 2^53, whose p^a (1-p)^b is 1e-8 wide."""
 
+DROP = 10.0
+"""What the log of an integrand falls by from one panel to the next where it may peak between.
+
+If it is of a thousand attempts or fewer, it falls less between the nodes on either side of an edge."""
+
+NOWHERE = -1e29
+"""The logs of densities are below this where there is none: their end is not a peak."""
+
 FARTHEST = -3000.0, 200.0
 """How far panels go, at least: to p = exp(-3000) where a density is not known to be exponential
 before, and not so far to the right that log p = -exp(-x) comes near underflow."""
@@ -676,24 +684,28 @@ def adaptive_panels(
 def refine(log_integrands: Callable[[Floats], Floats], edges: Floats) -> Floats:
     """Return edges of panels that integrate exp of every integrand, dims (f, node), well.
 
-    A panel is halved until halving changes no integral by more than `TOLERANCE` of its whole.
+    A panel is halved until halving changes no integral by more than `TOLERANCE` of its whole, and
+    as long as an integrand may have its peak there between two nodes.
     """
     low, high = edges[:-1], edges[1:]
-    top, parts = _integrate(log_integrands, low, high, -np.inf)
-    accepted = np.zeros(len(parts))
+    done: Any = -np.inf  # log of the integral over panels that are kept
+    scale, parts, _ = _integrate(log_integrands, low, high, done)
     kept = []
     for _ in range(LEVELS):
         middle = (low + high) / 2
         low2 = np.stack([low, middle], axis=1).ravel()
         high2 = np.stack([middle, high], axis=1).ravel()
-        higher, halves = _integrate(log_integrands, low2, high2, top)
-        parts, accepted = parts * np.exp(top - higher), accepted * np.exp(top - higher)[:, 0]
-        top = higher
+        before = scale
+        scale, halves, missed = _integrate(log_integrands, low2, high2, done)
+        # New nodes may all be farther from a narrow peak than one that is given up.
+        parts = parts * np.exp(np.minimum(before - scale, 600.0))
         both = halves.reshape(len(halves), -1, 2).sum(-1)
-        whole = accepted + both.sum(-1)
+        whole = np.exp(done - scale)[..., 0] + both.sum(-1)
         coarse = (np.abs(both - parts) > TOLERANCE * whole[:, None]).any(0)
+        coarse |= missed.reshape(-1, 2).any(-1)
         kept.append(high[~coarse])
-        accepted = accepted + both[:, ~coarse].sum(-1)
+        with np.errstate(divide="ignore"):
+            done = np.logaddexp(done, scale + np.log(both[:, ~coarse].sum(-1, keepdims=True)))
         again = np.repeat(coarse, 2)
         low, high, parts = low2[again], high2[again], halves[:, again]
         if not coarse.any():
@@ -702,11 +714,33 @@ def refine(log_integrands: Callable[[Floats], Floats], edges: Floats) -> Floats:
 
 
 def _integrate(
-    log_integrands: Callable[[Floats], Floats], low: Floats, high: Floats, top: Any
-) -> tuple[Floats, Floats]:
-    """Return the logs of scales, dims (f, 1), and the scaled integrals, dims (f, panel)."""
+    log_integrands: Callable[[Floats], Floats], low: Floats, high: Floats, least: Any
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return logs of scales, dims (f, 1), scaled integrals, dims (f, panel), and `_missed`.
+
+    A scale is the largest value at these nodes, or `least`.
+    """
     x, weight = panel_nodes(low, high)
     values = log_integrands(x.ravel())
-    top = np.maximum(top, values.max(-1, keepdims=True))
-    scaled = np.exp(values - top).reshape(len(values), *x.shape)
-    return top, (scaled * weight).sum(-1)
+    scale = np.maximum(values.max(-1, keepdims=True), least)
+    scaled = np.exp(values - scale).reshape(len(values), *x.shape)
+    return scale, (scaled * weight).sum(-1), _missed(values, scale[:, 0], low, high)
+
+
+def _missed(values: Floats, top: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
+    """Return which panels may hide a peak between their edge and their first or last node.
+
+    The log of an integrand is concave: its peak lies next to the node of the largest value, if
+    need be across an edge, where a panel whose own nodes are all far down looks like nothing.
+    """
+    at = values.argmax(-1)
+    highest = np.flatnonzero(values.max(-1) >= top)
+    found = np.zeros(len(low), dtype=bool)
+    for side, end in ((-1, 0), (1, ORDER - 1)):
+        own = highest[at[highest] % ORDER == end]
+        panel = at[own] // ORDER
+        beyond = (panel + side).clip(0, len(low) - 1)
+        meet = high[panel] == low[beyond] if side > 0 else low[panel] == high[beyond]
+        there = values[own, (at[own] + side).clip(0, values.shape[1] - 1)]
+        found[beyond[meet & (there < top[own] - DROP) & (there > NOWHERE)]] = True
+    return found
