@@ -61,7 +61,7 @@ LEVELS = 34
 DROP = 10.0
 """What the log of an integrand falls by from one panel to the next where it may peak between.
 
-If it is of a thousand attempts or fewer, it falls less between the nodes on either side of an edge."""
+If it is of a thousand attempts or fewer, it falls less between the nodes beside an edge."""
 
 NOWHERE = -1e29
 """The logs of densities are below this where there is none: their end is not a peak."""
