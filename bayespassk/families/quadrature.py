@@ -588,7 +588,7 @@ def _choose(weights: Floats, point: NDArray[np.int64], uniform: Floats) -> NDArr
 def log_peak(a: Floats, b: Floats) -> Floats:
     """Return the largest value of a log p + b log (1-p)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        peak = a * np.log(a / (a + b)) + b * np.log(b / (a + b))
+        peak = -a * np.log1p(b / a) - b * np.log1p(a / b)
     return np.where((a > 0) & (b > 0), peak, 0.0)
 
 
