@@ -90,9 +90,7 @@ class Beta(Family):
         for own, other, none, number in ((x, y, a, b), (y, x, b, a)):
             near = np.broadcast_to((none == 0) & (number > 0), moment.shape) & (moment > -0.01)
             if near.any():
-                pairs_near = (
-                    np.broadcast_to(one, moment.shape)[near] for one in (own, other, number)
-                )
+                each = (np.broadcast_to(one, moment.shape)[near] for one in (own, other, number))
                 moment[near] = _log_near_one(*each)
         return moment
 

@@ -36,6 +36,7 @@ __all__ = [
     "Piece",
     "Quadrature",
     "Smooth",
+    "about_peaks",
     "adaptive_panels",
     "few_pairs",
     "kernel_at",
@@ -79,6 +80,13 @@ REPRESENTATIVES = 10
 MOST_PAIRS = 200
 """Pairs (a, b) for which panels are chosen, if there are more."""
 
+NARROW = 0.01
+"""Standard deviation on the axis of logit p of a p^a (1-p)^b that pairs beside it may not resolve:
+of 40,000 attempts or more."""
+
+ABOUT = np.array([-8.0, -5.0, -2.5, 0.0, 2.5, 5.0, 8.0])
+"""Edges of panels about such a peak, in standard deviations."""
+
 TINY = np.float64(1e-300)
 """Added before a logarithm: keeps gradients finite where prior and counts exclude each other."""
 
@@ -116,10 +124,12 @@ class Nodes(ABC):
         b: Floats,
         parameters: Parameters | None = None,
         cuts: ArrayLike = (),
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the nodes for the pairs (a, b), and p^a (1-p)^b at them.
 
-        No panel reaches across any of `cuts`, which are values of logit p.
+        No panel reaches across any of `cuts`, which are values of logit p; those at `finer`, the
+        edges about peaks of p^a (1-p)^b, are divided there.
         """
 
     @abstractmethod
@@ -168,7 +178,8 @@ class Nodes(ABC):
         flat = {n: np.broadcast_to(p, shape).ravel() for n, p in parameters.items()}
         flat, which = distinct_draws(flat)
         few = few_pairs(a.ravel(), b.ravel())
-        constants = self.constants(few[:, 0], few[:, 1], flat)
+        finer = about_peaks(a.ravel(), b.ravel())
+        constants = self.constants(few[:, 0], few[:, 1], flat, finer=finer)
         step = max(1, CHUNK // len(constants["log_p"]))
         values = np.empty((len(next(iter(flat.values()))), a.size))
         for i in range(0, a.size, step):
@@ -362,11 +373,13 @@ class Quadrature(Nodes, ByCell):
         b: Floats,
         parameters: Parameters | None = None,
         cuts: ArrayLike = (),
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the nodes for the pairs (a, b); see :meth:`Nodes.constants`."""
         a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
         parameters = prior_parameters(self) if parameters is None else parameters
-        nodes = self.nodes(powers(a, b), representatives(parameters), cuts)
+        finer = np.union1d(finer, about_peaks(a, b))
+        nodes = self.nodes(powers(a, b), representatives(parameters), cuts, finer)
         return nodes | self.kernel(nodes, a, b)
 
     def kernel(self, nodes: Mapping[str, Any], a: Floats, b: Floats) -> dict[str, NDArray[Any]]:
@@ -376,10 +389,17 @@ class Quadrature(Nodes, ByCell):
         return {"a": a, "b": b, "kernel": np.exp(at), "kernel_top": top}
 
     def nodes(
-        self, log_kernel: LogKernel, few: Parameters, cuts: ArrayLike = ()
+        self,
+        log_kernel: LogKernel,
+        few: Parameters,
+        cuts: ArrayLike = (),
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
-        """Return nodes that serve functions of p at a few draws of the parameters, dims (draw,)."""
-        edges = self.panels(log_kernel, few)
+        """Return nodes that serve functions of p at a few draws of the parameters, dims (draw,).
+
+        Panels end at `cuts`, and at the edges `finer`.
+        """
+        edges = np.union1d(self.panels(log_kernel, few), finer)
         x, log_weight = _nodes(np.union1d(edges, cuts))
         return {
             "edges": edges,
@@ -652,6 +672,20 @@ def few_pairs(a: Floats, b: Floats) -> Floats:
     if len(pairs) > MOST_PAIRS:
         pairs = pairs[np.linspace(0, len(pairs) - 1, MOST_PAIRS).astype(int)]
     return pairs
+
+
+def about_peaks(a: Floats, b: Floats) -> Floats:
+    """Return edges about narrow peaks of p^a (1-p)^b, where pairs are too many to try each."""
+    if len(np.unique(np.stack([a, b], axis=1), axis=0)) <= MOST_PAIRS:
+        return np.zeros(0)
+    both = (a > 0) & (b > 0)
+    a, b = a[both], b[both]
+    sd = np.sqrt(1 / a + 1 / b)
+    a, b, sd = a[sd < NARROW], b[sd < NARROW], sd[sd < NARROW]
+    # Those that lie together share their panels.
+    width = np.exp2(np.ceil(2 * np.log2(sd)) / 2)
+    peak = np.unique(np.stack([np.rint(np.log(a / b) / width), width], axis=1), axis=0)
+    return np.asarray(((peak[:, :1] + ABOUT) * peak[:, 1:]).ravel())
 
 
 def powers(a: Floats, b: Floats) -> LogKernel:
