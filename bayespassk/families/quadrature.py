@@ -735,7 +735,9 @@ def refine(log_integrands: Callable[[Floats], Floats], edges: Floats) -> Floats:
         parts = parts * np.exp(np.minimum(before - scale, 600.0))
         both = halves.reshape(len(halves), -1, 2).sum(-1)
         whole = np.exp(done - scale)[..., 0] + both.sum(-1)
-        coarse = (np.abs(both - parts) > TOLERANCE * whole[:, None]).any(0)
+        # Or by no more than the rounding of an integrand whose log is far from 0 everywhere.
+        error = np.maximum(TOLERANCE, 4 * np.spacing(np.abs(scale))) * whole[:, None]
+        coarse = (np.abs(both - parts) > error).any(0)
         coarse |= missed.reshape(-1, 2).any(-1)
         kept.append(high[~coarse])
         with np.errstate(divide="ignore"):
