@@ -13,10 +13,13 @@ from bayespassk.arrays import Floats
 from bayespassk.cells import Cells
 from bayespassk.families.base import Declare, Family, Leaf, Parameters, Prior, per_pair
 from bayespassk.families.libby_novick import LibbyNovick
-from bayespassk.families.quadrature import MANY, log_peak
+from bayespassk.families.quadrature import log_peak
 from bayespassk.special import NUMPY, Special
 
 __all__ = ["Beta"]
+
+MANY = 1e6
+"""Attempts from which on sums leave out what is as large as they: they are right to 1e-9 before."""
 
 NODES = 6
 """Of the rule for moments near 1: enough for 16 digits of an integral over 1% of its distance from
