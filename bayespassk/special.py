@@ -62,9 +62,42 @@ class Special:
         )
         return self.where(large, stirling, plain)
 
+    def log_rising_over(self, x: Any, m: Any) -> Any:
+        """Return the log rising factorial over m^m e^-m, for m > 0.
+
+        Of the size of x log m: for large m the terms of the size of m log m are left out, and their
+        rounding with them.
+        """
+        large, long = x >= _STIRLING_FROM, m >= _STIRLING_FROM
+        n = self.where(long, m, _STIRLING_FROM)
+        x_small = self.where(large, np.float64(1.0), x)
+        x_large = self.where(large, x, _STIRLING_FROM)
+        half = np.float64(0.5)
+        of_small = (
+            (x_small - half) * self.log(x_small + n)
+            - x_small
+            + np.float64(0.5 * np.log(2 * np.pi))
+            + _stirling_tail(x_small + n)
+            - self.gammaln(x_small)
+        )
+        of_large = (
+            (x_large - half) * self.log1p(n / x_large)
+            + _stirling_tail(x_large + n)
+            - _stirling_tail(x_large)
+        )
+        over = n * self.log1p(x / n) + self.where(large, of_large, of_small)
+        few = self.where(long, np.float64(1.0), m)
+        return self.where(long, over, self.log_rising(x, few) - few * self.log(few) + few)
+
     def log_beta(self, alpha: Any, beta: Any) -> Any:
         """Return log B(alpha, beta), for alpha of moderate size and any beta > 0."""
         return self.gammaln(alpha) - self.log_rising(beta, alpha)
+
+    def harmonic(self, x: Any, m: Any) -> Any:
+        """Return digamma(x + m) - digamma(x), the sum of 1 / (x + i) for i below m: of arrays."""
+        large = np.maximum(x, _STIRLING_FROM)
+        series = np.log1p(m / large) + (_digamma_tail(large) - _digamma_tail(large + m))
+        return np.where(x < _STIRLING_FROM, sp.digamma(x + m) - sp.digamma(x), series)
 
     def log1mexp(self, x: Any) -> Any:
         """Return log (1 - exp(x)) for x < 0, without loss near 0 or far from it."""
@@ -99,6 +132,12 @@ def _stirling_tail(x: Any) -> Any:
     for coefficient in _STIRLING[-2:0:-1]:
         tail = (tail + coefficient) * inverse_square
     return (tail + _STIRLING[0]) / x
+
+
+def _digamma_tail(x: Any) -> Any:
+    """Return log x - digamma(x) for large x: DLMF 5.11.2."""
+    square = 1 / (x * x)
+    return 0.5 / x + square * (1 / 12 - square * (1 / 120 - square * (1 / 252 - square / 240)))
 
 
 NUMPY = Special(

@@ -36,6 +36,7 @@ __all__ = [
     "Piece",
     "Quadrature",
     "Smooth",
+    "about_peaks",
     "adaptive_panels",
     "few_pairs",
     "kernel_at",
@@ -58,6 +59,14 @@ ORDER = 12
 LEVELS = 34
 """Halvings: enough for counts of 2^53, whose p^a (1-p)^b is 1e-8 wide."""
 
+DROP = 10.0
+"""What the log of an integrand falls by from one panel to the next where it may peak between.
+
+If it is of a thousand attempts or fewer, it falls less between the nodes beside an edge."""
+
+NOWHERE = -1e29
+"""The logs of densities are below this where there is none: their end is not a peak."""
+
 FARTHEST = -3000.0, 200.0
 """How far panels go, at least: to p = exp(-3000) where a density is not known to be exponential
 before, and not so far to the right that log p = -exp(-x) comes near underflow."""
@@ -70,6 +79,13 @@ REPRESENTATIVES = 10
 
 MOST_PAIRS = 200
 """Pairs (a, b) for which panels are chosen, if there are more."""
+
+NARROW = 0.01
+"""Standard deviation on the axis of logit p of a p^a (1-p)^b that pairs beside it may not resolve:
+of 40,000 attempts or more."""
+
+ABOUT = np.array([-8.0, -5.0, -2.5, 0.0, 2.5, 5.0, 8.0])
+"""Edges of panels about such a peak, in standard deviations."""
 
 TINY = np.float64(1e-300)
 """Added before a logarithm: keeps gradients finite where prior and counts exclude each other."""
@@ -108,10 +124,12 @@ class Nodes(ABC):
         b: Floats,
         parameters: Parameters | None = None,
         cuts: ArrayLike = (),
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the nodes for the pairs (a, b), and p^a (1-p)^b at them.
 
-        No panel reaches across any of `cuts`, which are values of logit p.
+        No panel reaches across any of `cuts`, which are values of logit p; those at `finer`, the
+        edges about peaks of p^a (1-p)^b, are divided there.
         """
 
     @abstractmethod
@@ -160,7 +178,8 @@ class Nodes(ABC):
         flat = {n: np.broadcast_to(p, shape).ravel() for n, p in parameters.items()}
         flat, which = distinct_draws(flat)
         few = few_pairs(a.ravel(), b.ravel())
-        constants = self.constants(few[:, 0], few[:, 1], flat)
+        finer = about_peaks(a.ravel(), b.ravel())
+        constants = self.constants(few[:, 0], few[:, 1], flat, finer=finer)
         step = max(1, CHUNK // len(constants["log_p"]))
         values = np.empty((len(next(iter(flat.values()))), a.size))
         for i in range(0, a.size, step):
@@ -354,11 +373,13 @@ class Quadrature(Nodes, ByCell):
         b: Floats,
         parameters: Parameters | None = None,
         cuts: ArrayLike = (),
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the nodes for the pairs (a, b); see :meth:`Nodes.constants`."""
         a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
         parameters = prior_parameters(self) if parameters is None else parameters
-        nodes = self.nodes(powers(a, b), representatives(parameters), cuts)
+        finer = np.union1d(finer, about_peaks(a, b))
+        nodes = self.nodes(powers(a, b), representatives(parameters), cuts, finer)
         return nodes | self.kernel(nodes, a, b)
 
     def kernel(self, nodes: Mapping[str, Any], a: Floats, b: Floats) -> dict[str, NDArray[Any]]:
@@ -368,10 +389,17 @@ class Quadrature(Nodes, ByCell):
         return {"a": a, "b": b, "kernel": np.exp(at), "kernel_top": top}
 
     def nodes(
-        self, log_kernel: LogKernel, few: Parameters, cuts: ArrayLike = ()
+        self,
+        log_kernel: LogKernel,
+        few: Parameters,
+        cuts: ArrayLike = (),
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
-        """Return nodes that serve functions of p at a few draws of the parameters, dims (draw,)."""
-        edges = self.panels(log_kernel, few)
+        """Return nodes that serve functions of p at a few draws of the parameters, dims (draw,).
+
+        Panels end at `cuts`, and at the edges `finer`.
+        """
+        edges = np.union1d(self.panels(log_kernel, few), finer)
         x, log_weight = _nodes(np.union1d(edges, cuts))
         return {
             "edges": edges,
@@ -580,7 +608,7 @@ def _choose(weights: Floats, point: NDArray[np.int64], uniform: Floats) -> NDArr
 def log_peak(a: Floats, b: Floats) -> Floats:
     """Return the largest value of a log p + b log (1-p)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        peak = a * np.log(a / (a + b)) + b * np.log(b / (a + b))
+        peak = -a * np.log1p(b / a) - b * np.log1p(a / b)
     return np.where((a > 0) & (b > 0), peak, 0.0)
 
 
@@ -646,6 +674,20 @@ def few_pairs(a: Floats, b: Floats) -> Floats:
     return pairs
 
 
+def about_peaks(a: Floats, b: Floats) -> Floats:
+    """Return edges about narrow peaks of p^a (1-p)^b, where pairs are too many to try each."""
+    if len(np.unique(np.stack([a, b], axis=1), axis=0)) <= MOST_PAIRS:
+        return np.zeros(0)
+    both = (a > 0) & (b > 0)
+    a, b = a[both], b[both]
+    sd = np.sqrt(1 / a + 1 / b)
+    a, b, sd = a[sd < NARROW], b[sd < NARROW], sd[sd < NARROW]
+    # Those that lie together share their panels.
+    width = np.exp2(np.ceil(2 * np.log2(sd)) / 2)
+    peak = np.unique(np.stack([np.rint(np.log(a / b) / width), width], axis=1), axis=0)
+    return np.asarray(((peak[:, :1] + ABOUT) * peak[:, 1:]).ravel())
+
+
 def powers(a: Floats, b: Floats) -> LogKernel:
     """Return p^a (1-p)^b of some of the pairs (a, b), with (0, 0) for the density itself."""
     few_a, few_b = np.concatenate([few_pairs(a, b), [[0.0, 0.0]]]).T[..., None]
@@ -676,24 +718,30 @@ def adaptive_panels(
 def refine(log_integrands: Callable[[Floats], Floats], edges: Floats) -> Floats:
     """Return edges of panels that integrate exp of every integrand, dims (f, node), well.
 
-    A panel is halved until halving changes no integral by more than `TOLERANCE` of its whole.
+    A panel is halved until halving changes no integral by more than `TOLERANCE` of its whole, and
+    as long as an integrand may have its peak there between two nodes.
     """
     low, high = edges[:-1], edges[1:]
-    top, parts = _integrate(log_integrands, low, high, -np.inf)
-    accepted = np.zeros(len(parts))
+    done: Any = -np.inf  # log of the integral over panels that are kept
+    scale, parts, _ = _integrate(log_integrands, low, high, done)
     kept = []
     for _ in range(LEVELS):
         middle = (low + high) / 2
         low2 = np.stack([low, middle], axis=1).ravel()
         high2 = np.stack([middle, high], axis=1).ravel()
-        higher, halves = _integrate(log_integrands, low2, high2, top)
-        parts, accepted = parts * np.exp(top - higher), accepted * np.exp(top - higher)[:, 0]
-        top = higher
+        before = scale
+        scale, halves, missed = _integrate(log_integrands, low2, high2, done)
+        # New nodes may all be farther from a narrow peak than one that is given up.
+        parts = parts * np.exp(np.minimum(before - scale, 600.0))
         both = halves.reshape(len(halves), -1, 2).sum(-1)
-        whole = accepted + both.sum(-1)
-        coarse = (np.abs(both - parts) > TOLERANCE * whole[:, None]).any(0)
+        whole = np.exp(done - scale)[..., 0] + both.sum(-1)
+        # Or by no more than the rounding of an integrand whose log is far from 0 everywhere.
+        error = np.maximum(TOLERANCE, 4 * np.spacing(np.abs(scale))) * whole[:, None]
+        coarse = (np.abs(both - parts) > error).any(0)
+        coarse |= missed.reshape(-1, 2).any(-1)
         kept.append(high[~coarse])
-        accepted = accepted + both[:, ~coarse].sum(-1)
+        with np.errstate(divide="ignore"):
+            done = np.logaddexp(done, scale + np.log(both[:, ~coarse].sum(-1, keepdims=True)))
         again = np.repeat(coarse, 2)
         low, high, parts = low2[again], high2[again], halves[:, again]
         if not coarse.any():
@@ -702,11 +750,33 @@ def refine(log_integrands: Callable[[Floats], Floats], edges: Floats) -> Floats:
 
 
 def _integrate(
-    log_integrands: Callable[[Floats], Floats], low: Floats, high: Floats, top: Any
-) -> tuple[Floats, Floats]:
-    """Return the logs of scales, dims (f, 1), and the scaled integrals, dims (f, panel)."""
+    log_integrands: Callable[[Floats], Floats], low: Floats, high: Floats, least: Any
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return logs of scales, dims (f, 1), scaled integrals, dims (f, panel), and `_missed`.
+
+    A scale is the largest value at these nodes, or `least`.
+    """
     x, weight = panel_nodes(low, high)
     values = log_integrands(x.ravel())
-    top = np.maximum(top, values.max(-1, keepdims=True))
-    scaled = np.exp(values - top).reshape(len(values), *x.shape)
-    return top, (scaled * weight).sum(-1)
+    scale = np.maximum(values.max(-1, keepdims=True), least)
+    scaled = np.exp(values - scale).reshape(len(values), *x.shape)
+    return scale, (scaled * weight).sum(-1), _missed(values, scale[:, 0], low, high)
+
+
+def _missed(values: Floats, top: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
+    """Return which panels may hide a peak between their edge and their first or last node.
+
+    The log of an integrand is concave: its peak lies next to the node of the largest value, if
+    need be across an edge, where a panel whose own nodes are all far down looks like nothing.
+    """
+    at = values.argmax(-1)
+    highest = np.flatnonzero(values.max(-1) >= top)
+    found = np.zeros(len(low), dtype=bool)
+    for side, end in ((-1, 0), (1, ORDER - 1)):
+        own = highest[at[highest] % ORDER == end]
+        panel = at[own] // ORDER
+        beyond = (panel + side).clip(0, len(low) - 1)
+        meet = high[panel] == low[beyond] if side > 0 else low[panel] == high[beyond]
+        there = values[own, (at[own] + side).clip(0, values.shape[1] - 1)]
+        found[beyond[meet & (there < top[own] - DROP) & (there > NOWHERE)]] = True
+    return found

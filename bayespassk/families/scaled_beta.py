@@ -110,10 +110,14 @@ class ScaledBeta(Quadrature):
         return adaptive_panels(log_kernel, log_density, np.arange(-16.5, 39.0, 1.5))
 
     def nodes(
-        self, log_kernel: LogKernel, few: Parameters, cuts: ArrayLike = ()
+        self,
+        log_kernel: LogKernel,
+        few: Parameters,
+        cuts: ArrayLike = (),
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the nodes of every quadrature, and those that move with s."""
-        constants = super().nodes(log_kernel, few, cuts)
+        constants = super().nodes(log_kernel, few, cuts, finer)
         starts = [-np.inf, *NUMPY.log_sigmoid(np.asarray(cuts, dtype=float))]
 
         def log_integrands(offset: Floats) -> Floats:

@@ -17,6 +17,7 @@ from bayespassk.families.quadrature import (
     Nodes,
     Piece,
     Quadrature,
+    about_peaks,
     log_power,
     parts,
     powers,
@@ -169,12 +170,13 @@ class JudgedDensity(Nodes):
         b: Floats,
         parameters: Parameters | None = None,
         cuts: ArrayLike = (),
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return nodes for q^a (1-q)^b; and what that is there, if the rates are known.
 
-        `cuts` are of p itself.
+        `cuts` are of p itself, `finer` of q.
         """
-        return self._constants(a, b, parameters or {}, cuts)
+        return self._constants(a, b, parameters or {}, cuts, finer)
 
     def _constants(
         self,
@@ -182,6 +184,7 @@ class JudgedDensity(Nodes):
         b: Floats,
         parameters: Parameters,
         cuts: ArrayLike = (),
+        finer: ArrayLike = (),
         later: tuple[Floats, Floats, Floats] | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Return the constants of the pairs; the nodes serve pass@k of the truth `later` too."""
@@ -196,8 +199,15 @@ class JudgedDensity(Nodes):
             truth = _log_truth(log_p, log_q, rates, later, first_pass=False)
             return np.concatenate([judged, truth], axis=-2)
 
-        nodes = self.inner.nodes(log_kernel, without_rates(few), cuts)
+        edges = self._unjudged(np.union1d(finer, about_peaks(a, b)), few)
+        nodes = self.inner.nodes(log_kernel, without_rates(few), cuts, edges)
         return nodes | self.kernel(nodes, a, b)
+
+    def _unjudged(self, edges: Floats, few: Parameters) -> Floats:
+        """Return where logit p is for values of logit q: at each of a few draws, if they differ."""
+        t, phi = (np.atleast_1d(rate)[:, None] for rate in self.verifier.values(few))
+        p = (sp.expit(edges) - phi) / (t - phi)
+        return np.asarray(sp.logit(p[(p > 0) & (p < 1)]))
 
     def kernel(self, nodes: Mapping[str, Any], a: Floats, b: Floats) -> dict[str, NDArray[Any]]:
         """Return the pairs, and q^a (1-q)^b at the nodes, if the rates are known."""
