@@ -21,6 +21,8 @@ def name(path):
     return str(path.relative_to(ROOT))
 
 
+# What a page says of a forecast far beyond the attempts is said by the forecast, too.
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.ForecastWarning")
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_python_blocks_run_in_order(page):
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)

@@ -364,7 +364,10 @@ def test_systems_without_success_are_said_to_rest_on_the_prior():
             {"method": "mcmc"},
             "method must be 'auto', 'quadrature', 'nuts', 'advi' or 'fullrank_advi'; got 'mcmc'",
         ),
-        ({"pooling": "complete"}, "pooling must be 'auto', 'none' or 'partial'; got 'complete'"),
+        (
+            {"pooling": "complete"},
+            "pooling must be 'auto', 'none', 'within' or 'partial'; got 'complete'",
+        ),
         ({"draws": 3}, "draws must be at least 4; got 3"),
         ({"tune": 0}, "tune must be at least 1"),
         ({"chains": 0}, "chains must be at least 1"),

@@ -14,7 +14,10 @@ from bayespassk.families.base import draw_prior
 FALSE_ALARM = 1e-4
 
 # The prior of these tests is narrow, so that what is simulated from it can be attempted at all.
-pytestmark = pytest.mark.filterwarnings("ignore:at k = .* the prior weighs more")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:at k = .* the prior weighs more"),
+    pytest.mark.filterwarnings("ignore:the prior moves the forecast"),
+]
 BASE = bp.Beta(log_a=bp.Prior(np.log(0.4), 0.5), log_b=bp.Prior(np.log(3.0), 0.5, "logistic"))
 KNOWN = bp.Verified(BASE, true_positive_rate=0.9, false_positive_rate=0.03)
 LEARNED = bp.Verified(

@@ -167,8 +167,8 @@ def backtest(
     >>> scores = bp.backtest(bp.load_example(), "beta", n=100, k=10_000, repeats=1, cores=1)
     >>> scores[["system", "truth", "point", "lower_95", "upper_95"]].round(2)
       system  truth  point  lower_95  upper_95
-    0  small   0.87   0.81      0.72      0.89
-    1  large   0.95   0.96      0.91      0.99
+    0  small   0.87   0.80      0.72      0.90
+    1  large   0.95   0.96      0.92      0.99
     """
     plan = _planned(counts, methods, n, k, repeats, budget, replicates, random_seed)
     cores = _check_places(plan, output, format, cores)

@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from bayespassk.asking.pass_at_k import forecast
+from bayespassk.asking.pass_at_k import PassAtK
+from bayespassk.asking.question import ask
 from bayespassk.asking.summaries import summarize
 from bayespassk.counts import COLUMNS, Counts
 from bayespassk.errors import CountsError, InputError, OptionError
@@ -20,6 +21,7 @@ from bayespassk.fitting.verb import fit
 from bayespassk.logs import read_csv
 from bayespassk.options import Target, check_interval, check_k, check_target
 from bayespassk.planning.allocating import Strategy, allocate, check_strategy
+from bayespassk.posterior.fitted import opened
 from bayespassk.posterior.pooling import Pooling
 
 if TYPE_CHECKING:
@@ -291,7 +293,9 @@ class Plan:
         return self._fit
 
     def _forecast(self) -> "pd.DataFrame":
-        draws = forecast(self._fitted(), self.k, self._target, random_seed=self._seed)
+        # Without the warnings of few attempts: that more are to be made is what a plan is for.
+        question = PassAtK(check_k(self.k))
+        draws = ask(opened(self._fitted()), question, self._target, self._seed, warn=False)
         return summarize(draws, self.prob)
 
     def _half_widths(self) -> NDArray[np.float64]:
