@@ -631,7 +631,7 @@ def log_power(a: Any, b: Any, log_p: Any, log_q: Any, top: Any = None) -> Floats
     total = np.where(both, a + b, 1.0)
     close = -a * np.log1p(b / total * np.expm1(-d)) - b * np.log1p(a / total * np.expm1(d))
     lower = np.where(np.abs(peak - top) > 1e-12 * np.abs(peak), peak - top, 0.0)
-    return np.where(near, close + lower, plain)
+    return np.asarray(np.where(near, close + lower, plain))
 
 
 def _nodes(edges: Floats) -> tuple[Floats, Floats]:
