@@ -21,6 +21,9 @@ __all__ = ["Beta"]
 MANY = 1e6
 """Attempts from which on sums leave out what is as large as they: they are right to 1e-9 before."""
 
+BOTH = 1e3
+"""Of them successes and failures each: with fewer the plain ratio of gamma functions is right."""
+
 NODES = 6
 """Of the rule for moments near 1: enough for 16 digits of an integral over 1% of its distance from
 the pole."""
@@ -89,7 +92,13 @@ class Beta(Family):
         a, b = np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float))
         pairs = (...,) + (None,) * a.ndim
         x, y = (np.asarray(parameters[name])[pairs] for name in ("a", "b"))
-        moment = np.asarray(_log_ratio(x, y, a, b, NUMPY))
+        moment = np.asarray(NUMPY.log_beta_ratio(x, y, a, b))
+        many = (a + b >= MANY) & (np.minimum(a, b) >= BOTH)
+        if many.any():
+            own, other = (np.asarray(parameters[name])[..., None] for name in ("a", "b"))
+            top = log_peak(a[many], b[many])
+            over = _log_over_peak(own, other, a[many], b[many], top, NUMPY)
+            moment[..., many] = over + top
         for own, other, none, number in ((x, y, a, b), (y, x, b, a)):
             near = np.broadcast_to((none == 0) & (number > 0), moment.shape) & (moment > -0.01)
             if near.any():
@@ -183,17 +192,8 @@ class Beta(Family):
         return (data["weight"] * xp.log_rising(x, data["count"])).sum()
 
 
-def _log_ratio(x: Any, y: Any, a: Floats, b: Floats, xp: Special) -> Any:
-    """Return log B(x + a, y + b) / B(x, y)."""
-    plain = xp.log_beta_ratio(x, y, a, b)
-    if np.max(a + b, initial=0.0) < MANY:
-        return plain
-    top = log_peak(a, b)
-    return np.where(a + b < MANY, plain, _log_over_peak(x, y, a, b, top, xp) + top)
-
-
 def _log_over_peak(x: Any, y: Any, a: Any, b: Any, top: Any, xp: Special) -> Any:
-    """Return the log of the same over exp(top), the largest value of p^a (1-p)^b.
+    """Return log B(x + a, y + b) / B(x, y) over exp(top), the largest value of p^a (1-p)^b.
 
     With 2^53 attempts the terms of the plain ratio are as large as they, and so is their rounding.
     """
