@@ -18,6 +18,7 @@ from bayespassk.posterior.pooling import Hierarchy, log_effects, log_hyperprior
 __all__ = [
     "FAR",
     "LIMIT",
+    "MOST_SHIFT",
     "Densities",
     "Shares",
     "log_densities",
@@ -206,6 +207,10 @@ def _weight(squares: Floats, log_density: Floats) -> float:
     return -float(np.cov(squares, log_density)[0, 1]) / 2
 
 
+MOST_SHIFT = 0.75
+"""Of the mean, in standard deviations of a forecast, between half and twice the prior's weight: beyond
+it, a band of 95% may hold 93% for a prior that is as good."""
+
 FEWEST = 50
 """Effective draws below which weights say nothing."""
 
@@ -253,7 +258,7 @@ def warn_if_prior_shifts(
     ks: Ints,
     stacklevel: int = 2,
 ) -> None:
-    """Issue a `ForecastWarning` where the prior shifts a forecast by more than `LIMIT` of its sd.
+    """Issue a `ForecastWarning` where the prior shifts a forecast by more than `MOST_SHIFT` sds.
 
     Parameters
     ----------
@@ -269,8 +274,8 @@ def warn_if_prior_shifts(
         density = np.broadcast_to(_log_prior(fitted, system, step), len(values[::step]))
         shifts = [prior_shift(values[::step, i], density) for i in range(len(ks))]
         at = int(np.abs(shifts).argmax())
-        if abs(shifts[at]) > LIMIT:
-            found.append((shifts[at], system, int(ks[at])))
+        if abs(shifts[at]) > MOST_SHIFT:
+            found.append((shifts[at], system, int(min(ks[at], MOST_K))))
     if not found:
         return
     found.sort(key=lambda one: -abs(one[0]))

@@ -109,7 +109,7 @@ def sensitivity(
         - prior_share, others_share, own_share: how much of the precision of the forecast is from
           the prior, from other systems and from the system's own attempts; the sum is 1;
         - prior_shift: the mean of the forecast with the prior squared, less that with its root, in
-          standard deviations of the forecast. Beyond 0.5 either way, the prior moves it;
+          standard deviations of the forecast. Beyond 0.75 either way, the prior moves it;
         - band_ratio: width of the 95% band of the forecast over that of the prior predictive
           (:func:`prior_predictive`) at this k.
 

@@ -360,7 +360,7 @@ def _sensitivity(data: Mapping[str, Any]) -> Section:
                 "instead of the attempts, found by raising each to a power near 1. "
                 f"{lent if pooled else ''}Above 0.5, together, they say more than the system's own "
                 "attempts. Shift by the prior: how far twice its weight against half of it moves "
-                "the mean, in standard deviations of the forecast; beyond 0.5 either way, the "
+                "the mean, in standard deviations of the forecast; beyond 0.75 either way, the "
                 "prior moves it. Band ratio: the width of the band over "
                 "that of the prior alone; small where the attempts narrowed it down."
             ),

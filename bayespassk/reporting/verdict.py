@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bayespassk.asking.influence import FAR, LIMIT
+from bayespassk.asking.influence import FAR, LIMIT, MOST_SHIFT
 from bayespassk.options import FINDING
 
 __all__ = ["LEVELS", "verdict"]
@@ -104,7 +104,7 @@ def _check(rows: list[dict[str, Any]]) -> Iterator[Reason]:
 
 def _prior(rows: list[dict[str, Any]]) -> Iterator[Reason]:
     """Say where prior and others weigh more than a system's own attempts, or the prior moves it."""
-    moved = [row for row in rows if abs(row["prior_shift"]) > LIMIT]
+    moved = [row for row in rows if abs(row["prior_shift"]) > MOST_SHIFT]
     if moved:
         most = max(moved, key=lambda row: abs(row["prior_shift"]))
         yield (
