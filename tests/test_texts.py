@@ -46,6 +46,7 @@ def test_small_probabilities_are_not_shown_as_zero(forecast):
     assert "1,000,000,000,000" in texts.as_text(table)
 
 
+@pytest.mark.filterwarnings("ignore:another seed would move")
 def test_the_caption_warns_if_the_fit_did_not_converge(counts):
     with pytest.warns(bp.errors.ConvergenceWarning):
         fit = bp.fit(
@@ -64,6 +65,7 @@ def test_the_caption_warns_if_the_fit_did_not_converge(counts):
     assert "Do not use its numbers yet" in text
 
 
+@pytest.mark.filterwarnings("ignore:another seed would move")
 def test_even_a_hopeless_fit_makes_valid_json(counts):
     """Chains that never moved have an R-hat of infinity, for which JSON has no number."""
     with pytest.warns(bp.errors.ConvergenceWarning, match="R-hat"):

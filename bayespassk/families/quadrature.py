@@ -271,10 +271,11 @@ class Nodes(ABC):
     def nodes_of_seen(self, a: Floats, b: Floats, parameters: Parameters) -> dict[str, Any]:
         """Return the nodes to draw from given (a, b), which serve further attempts too."""
         later_a, later_b = _with_later(a, b)
-        if self.reaches_one:
-            more_b, more_a = _with_later(b, a)
-            later_a = np.concatenate([later_a, more_a[len(a) :]])
-            later_b = np.concatenate([later_b, more_b[len(b) :]])
+        near = a > b  # others are not near p = 1, and nodes for them there are many
+        if self.reaches_one and near.any():
+            more_b, more_a = _with_later(b[near], a[near])
+            later_a = np.concatenate([later_a, more_a[near.sum() :]])
+            later_b = np.concatenate([later_b, more_b[near.sum() :]])
         constants = self.constants(later_a, later_b, parameters)
         return _of_pairs(constants, slice(len(a)))
 
