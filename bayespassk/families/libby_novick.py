@@ -64,8 +64,10 @@ class LibbyNovick(Smooth):
         """Return log of B^a (1-B)^b / Beta(a, b), logit B = logit p - log r."""
         a, b = parameters["a"], parameters["b"]
         x = log_p - log_q - parameters["log_odds"]
-        log_b = xp.log_sigmoid(x)  # and log (1 - B) is this minus x
-        return a * log_b + b * (log_b - x) - xp.log_beta(a, b)
+        # log (1 - B) is log B - x, but not to its last digits, of which a large b makes much.
+        of_both, none = xp.log_sigmoid(abs(x)), np.float64(0.0)
+        log_b, log_1mb = of_both - xp.maximum(-x, none), of_both - xp.maximum(x, none)
+        return a * log_b + b * log_1mb - xp.log_beta(a, b)
 
     def farthest(self, parameters: Parameters) -> tuple[float, float]:
         """Return points 48 or more beyond where the density turns, and p^a (1-p)^b ends."""
