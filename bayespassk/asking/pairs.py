@@ -275,6 +275,7 @@ def _in_common(fitted: Fitted, one: int, other: int) -> tuple[NDArray[np.bool_],
 def attributes(pair: Pair, target: str, seed: int) -> dict[str, str | int]:
     """Return what a number about the pair must carry with it."""
     about: dict[str, str | int] = {"a": pair.a, "b": pair.b, "target": target}
+    about["method"] = pair.fitted.tree.attrs["method"]
     about |= {"forecast_seed": seed, **pair.fitted.origin}
     if target != "population":
         about |= {"problems": pair.problems, "dropped": pair.dropped}
