@@ -113,7 +113,7 @@ class Diagnostics:
             return "integrated exactly"
         if self.max_rhat is None and self.min_ess is not None and self.pareto_k is not None:
             return "integrated exactly, but for what systems share, whose importance sampling holds"
-        return "the sampler converged" + self._approximately()
+        return self._approximately() or "the sampler converged"
 
     def _found(self) -> list[str]:
         """Return what is out of bounds."""
@@ -148,7 +148,7 @@ class Diagnostics:
         )
 
     def _approximately(self) -> str:
-        return "" if self.band_off is None else f" to an approximation: {self._apart()} at worst"
+        return "" if self.band_off is None else f"approximated: {self._apart()} at worst"
 
     def warn(self, stacklevel: int = 2) -> None:
         """Issue a :class:`bayespassk.errors.ConvergenceWarning` if something is out of bounds."""
