@@ -208,8 +208,8 @@ def _weight(squares: Floats, log_density: Floats) -> float:
 
 
 MOST_SHIFT = 0.75
-"""Of the mean, in standard deviations of a forecast, between half and twice the prior's weight: beyond
-it, a band of 95% may hold 93% for a prior that is as good."""
+"""Of the mean, in standard deviations of a forecast, between half and twice the prior's weight:
+beyond it, a band of 95% may hold 93% for a prior that is as good."""
 
 FEWEST = 50
 """Effective draws below which weights say nothing."""
