@@ -222,7 +222,7 @@ def put(*path):
         (put("data", "systems", 1, "attempts", 0), "Nothing was attempted by large: the forecast is the prior."),
         (put("data", "systems", 1, "successes", 12_800), "No attempt of large was a failure."),
         (put("sensitivity", "rows", 2, "prior_share", 0.51), "At k = 10,000 the prior weighs more than the attempts in the forecast of small (51%)."),
-        (put("sensitivity", "rows", 2, "prior_shift", -0.6), "The prior moves 1 of "),
+        (put("sensitivity", "rows", 2, "prior_shift", -0.8), "The prior moves 1 of "),
         (put("checks", "rows", 0, "p_value", 0.049), "Check of small: "),
         (put("comparison", "disagreement", 5, "family_share", 0.51), "At k = 10,000 the families disagree about large: which of them is right makes up to 51%"),
         (put("comparison", "warnings", ["LOO is unreliable"]), "Of the comparison of families: LOO is unreliable."),

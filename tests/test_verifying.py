@@ -268,6 +268,8 @@ def test_checks_and_leave_one_out_are_of_verdicts(known, verdicts):
 
 
 @pytest.mark.filterwarnings("ignore::bayespassk.errors.ConvergenceWarning")  # of so few draws
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.ForecastWarning")
 def test_systems_may_share_what_is_known_of_rates(verdicts):
     """It holds at every draw, of whatever chain: a few draws of a small log will do."""
     frame = verdicts.to_dataframe()
