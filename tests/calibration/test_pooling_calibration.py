@@ -105,6 +105,7 @@ def test_ranks_of_the_truth_are_uniform(method, full_size):
     assert (table["converged"] > 0.9 * table["simulations"]).all()  # divergences are rare
 
 
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.PoolingWarning")
 def test_the_test_can_fail():
     """Systems whose log a is elsewhere than the prior says have ranks at one end."""
     elsewhere = bp.Beta(log_a=bp.Prior(2.5, 0.3))
