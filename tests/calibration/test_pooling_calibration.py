@@ -109,6 +109,6 @@ def test_ranks_of_the_truth_are_uniform(method, full_size):
 def test_the_test_can_fail():
     """Systems whose log a is elsewhere than the prior says have ranks at one end."""
     elsewhere = bp.Beta(log_a=bp.Prior(2.5, 0.3))
-    table = table_of(20, 5, 12, elsewhere).set_index("quantity")
+    table = table_of(20, 5, 24, elsewhere).set_index("quantity")
     assert table.loc["centre_log_a", "p_value"] < 1e-4
     assert table.loc["log_a of a system", "p_value"] < 1e-4
