@@ -353,9 +353,12 @@ class Counts:
             rows.setdefault(values, []).append(row)
         return {values: self.of_rows(np.array(mine)) for values, mine in rows.items()}
 
-    def of_rows(self, rows: NDArray[Any]) -> "Counts":
-        """Return some of the rows, by position or as a mask, in the order given."""
-        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in COLUMNS}
+    def of_rows(self, rows: NDArray[Any], **columns: NDArray[Any]) -> "Counts":
+        """Return some of the rows, by position or as a mask, in the order given.
+
+        `columns` of these rows take the place of those that they had.
+        """
+        columns = {name: getattr(self, name)[rows] for name in COLUMNS} | columns
         kept = {name: values[rows] for name, values in self.covariates.items()}
         return Counts(
             **columns, stopping=self.stopping, covariates=kept, provenance=self.provenance

@@ -69,6 +69,13 @@ def provenance(fit: xr.DataTree | Fitted, forecast: xr.DataArray | None = None) 
             "min_ess": _finite(found.min_ess),
             "divergences": found.divergences,
             "pareto_k": _finite(found.pareto_k),
+            "min_tail_ess": _finite(found.min_tail_ess),
+            "min_bfmi": _finite(found.min_bfmi),
+            "sd_error": _finite(found.sd_error),
+            "at_max_depth": found.at_max_depth,
+            "sd_ratio": _finite(found.sd_ratio),
+            "band_off": _finite(found.band_off),
+            "against": found.against,
             "systems": list(found.systems),
         },
     }
@@ -112,6 +119,13 @@ def _worst(found: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         "min_ess": min(known("min_ess"), default=None),
         "divergences": sum(one["divergences"] for one in found.values()),
         "pareto_k": max(known("pareto_k"), default=None),
+        "min_tail_ess": min(known("min_tail_ess"), default=None),
+        "min_bfmi": min(known("min_bfmi"), default=None),
+        "sd_error": max(known("sd_error"), default=None),
+        "at_max_depth": sum(one["at_max_depth"] for one in found.values()),
+        "sd_ratio": max(known("sd_ratio"), key=lambda x: abs(math.log(x or 1e-300)), default=None),
+        "band_off": max(known("band_off"), default=None),
+        "against": next((one["against"] for one in found.values() if one["against"]), None),
         "systems": list(dict.fromkeys(s for one in bad.values() for s in one["systems"])),
     }
 

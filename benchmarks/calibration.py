@@ -2,6 +2,7 @@
 
     python benchmarks/calibration.py                  # NUTS, 200 simulations a family
     python benchmarks/calibration.py --method advi --simulations 60 --families beta,kumaraswamy
+    python benchmarks/calibration.py --method quadrature --families few-solvable
 
 Prints the table as it goes; with --figure FILE draws the ranks. Ranks are kept in --cache, so that
 an interrupted run goes on where it stopped.
@@ -24,16 +25,22 @@ FAMILIES = (
 SEED = 20261122
 PROBLEMS = 40
 MOST = 300
+FEW_SOLVABLE = bp.Beta(log_a=bp.Prior(np.log(0.002), 0.7), log_b=bp.Prior(np.log(3.0), 0.5))
 
 
-def attempts() -> np.ndarray:
-    """Return attempts that differ between problems, from a few to a few hundred."""
-    return np.geomspace(5, MOST, PROBLEMS).astype(int)
+def design(name: str) -> tuple[bp.Family, np.ndarray]:
+    """Return a family, and attempts that differ between problems, from a few to a few hundred.
+
+    Of "few-solvable" 1,000 attempts at each of 1,000 problems.
+    """
+    if name == "few-solvable":
+        return FEW_SOLVABLE, np.full(1000, 1000)
+    return bp.family_from_name(name), np.geomspace(5, MOST, PROBLEMS).astype(int)
 
 
 def ranks_of(name: str, options: argparse.Namespace) -> xr.Dataset:
     """Return the ranks of one family, from the cache as far as they are there."""
-    made = attempts()
+    family, made = design(name)
     path = Path(options.cache) / f"{name}-{options.method}.nc"
     done = [xr.load_dataset(path)] if path.exists() else []
     have = sum(one.sizes["simulation"] for one in done)
@@ -41,7 +48,7 @@ def ranks_of(name: str, options: argparse.Namespace) -> xr.Dataset:
         batch = min(20, options.simulations - have)
         start = time.perf_counter()
         ranks = bp.calibrate(
-            bp.family_from_name(name),
+            family,
             problems=len(made),
             attempts=made,
             simulations=batch,

@@ -76,7 +76,7 @@ def test_a_budget_is_the_inverse_of_the_forecast(fit, target):
 
 
 @quiet
-def test_budgets_far_in_the_tail_are_right_to_three_in_a_thousand(fit):
+def test_budgets_far_in_the_tail_are_right_to_one_in_a_thousand(fit):
     """Where few draws lie; and infinite exactly where 1e12 attempts are not enough."""
     for target in ("benchmark", "population"):
         budget = bp.budget_for(fit, 0.99, target).isel(system=0, pass_at_k=0).values.ravel()
@@ -86,7 +86,7 @@ def test_budgets_far_in_the_tail_are_right_to_three_in_a_thousand(fit):
         np.testing.assert_array_equal(np.isinf(budget), fail_at(np.array([1e12]))[:, 0] > 0.01)
         order = np.argsort(budget)[: np.isfinite(budget).sum()]
         for draw in order[[0, 3, 30, 300, -300, -30, -3, -1]]:
-            more, less = fail_at(budget[draw] * np.array([1.003, 0.997]))[draw]
+            more, less = fail_at(budget[draw] * np.array([1.001, 0.999]))[draw]
             assert more <= 0.01 < less
 
 

@@ -38,7 +38,7 @@ def test_shares_of_a_pooled_normal_are_those_of_precisions(spread, others, prior
     found = influence.Densities(
         prior=-prior * centre**2 / 2,
         own=-(theta**2) / 2,
-        others=-others * centre**2 / 2,
+        lent=influence._log_normal(theta[:, None]) + theta**2 / 2,
         effect=-tie * (theta - centre) ** 2 / 2,
         centre={"x": centre},
     )
@@ -48,6 +48,32 @@ def test_shares_of_a_pooled_normal_are_those_of_precisions(spread, others, prior
     assert sum(one) == pytest.approx(1.0)
     assert one.own == pytest.approx(1 - borrowed, abs=0.02)
     assert one.prior == pytest.approx(borrowed * prior / (prior + others), abs=0.02)
+
+
+def test_shares_among_many_systems_are_no_noise():
+    """Two halves of the draws say the same; with the likelihoods of all others they did not."""
+    rng = np.random.default_rng(3)
+    systems = np.repeat([f"s{i}" for i in range(10)], 30)
+    p = rng.beta(0.3, 2.0, len(systems))
+    counts = bp.Counts(problem=np.tile(np.arange(30), 10), attempts=[20] * len(p), successes=rng.binomial(20, p), system=systems)  # fmt: skip
+    fitted = opened(bp.fit(counts, bp.Beta(), random_seed=1, progress=False))
+    draws = bp.pass_hat_k(fitted.tree, 1, "population").values[..., 0].reshape(4000, -1)
+    for system in range(10):
+        found = influence.log_densities(fitted, system)
+        halves = [
+            influence.shares(
+                fitted,
+                draws[some, system],
+                influence.Densities(
+                    *(one[some] for one in found[:4]),
+                    {name: one[some] for name, one in found.centre.items()},
+                ),
+                1.0,
+            )
+            for some in (slice(2000), slice(2000, None))
+        ]
+        assert np.abs(np.subtract(*halves)).max() < 0.2
+        assert 0.04 < halves[0].own < 0.5  # of ten that are alike it is about a tenth
 
 
 def test_without_attempts_all_is_prior():

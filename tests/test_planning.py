@@ -102,8 +102,8 @@ def test_new_problems_are_added_for_the_population():
     batch = plan.ask(2000)
     number, made = (batch.attrs[name]["system"] for name in ("new_problems", "new_attempts"))
     assert 0 < number <= 100
-    # What is not shared out evenly among new and old is fewer than one for each.
-    assert 2000 - PROBLEMS - number < made + batch["attempts"].sum() <= 2000
+    # What is left does not pay for another new problem.
+    assert 0 <= 2000 - made - batch["attempts"].sum() < made // number
     new = {"problem": [f"new {i}" for i in range(number)], "attempts": [made // number] * number}
     plan.tell(new | {"successes": [0] * number})
     assert len(plan.counts) == PROBLEMS + number

@@ -153,10 +153,7 @@ def judged(data, change):
 def test_nothing_found_is_sound(data):
     assert data["verdict"]["level"] == "sound"
     assert len(data["verdict"]["reasons"]) == 5
-    assert (
-        data["verdict"]["reasons"][0]["text"]
-        == "The posterior was integrated exactly: no sampler had to converge."
-    )
+    assert data["verdict"]["reasons"][0]["text"] == "The posterior was integrated exactly."
 
 
 def test_a_fit_that_did_not_converge_is_not_to_be_used(fit, tmp_path):

@@ -27,6 +27,10 @@ COARSE = np.unique(np.append(np.arange(1.0, 11.0), np.geomspace(10, MOST_K, 89).
 FINE = 32
 """At how many further k it is computed there, for each pass@k asked of."""
 
+TAIL = np.array([0.001, 0.003, 0.01, 0.02])
+LEVELS = np.union1d(np.linspace(0, 1, FINE - 2 * len(TAIL)), [TAIL, 1 - TAIL])
+"""Of the budgets at which it is; few lie far out, and are far from each other."""
+
 
 def budget_for(
     fit: xr.DataTree,
@@ -209,7 +213,7 @@ def _where_budgets_lie(found: Floats) -> Floats:
             if high - low < 2 * FINE:
                 further.append(np.arange(low, high + 1))
             else:
-                inner = np.quantile(finite, np.linspace(0, 1, FINE), method="inverted_cdf")
+                inner = np.quantile(finite, LEVELS, method="inverted_cdf")
                 further.append(np.concatenate([[low], inner, [high]]))
     return np.unique(np.concatenate(further))
 

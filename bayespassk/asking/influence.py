@@ -53,9 +53,9 @@ class Densities(NamedTuple):
         Of the system's parameters or, where it is pooled, of what the systems share.
     own : array
         Its own likelihood.
-    others : array or None
-        Where it is pooled: the likelihoods of the other systems, and the density of their
-        parameters about the centre.
+    lent : array or None
+        Where it is pooled: what prior and other systems tell of its parameters, which is their
+        posterior over its own likelihood.
     effect : array or None
         Where it is pooled: the density of its own parameters about the centre.
     centre : mapping of str to array, or None
@@ -64,7 +64,7 @@ class Densities(NamedTuple):
 
     prior: Floats
     own: Floats
-    others: Floats | None = None
+    lent: Floats | None = None
     effect: Floats | None = None
     centre: Mapping[str, Floats] | None = None
 
@@ -78,25 +78,31 @@ class Shares(NamedTuple):
 
 
 def log_densities(fitted: Fitted, system: int, step: int = 1) -> Densities:
-    """Return the log densities of prior, own attempts and other systems at every `step`-th draw."""
+    """Return the log densities of prior, own attempts and what is lent at every `step`-th draw.
+
+    What others lend could be summed over all of them; but the sum of many likelihoods says next to
+    nothing of one system and varies by much, and its covariance with a forecast is noise. The
+    posterior of the system's own parameters is taken for normal instead.
+    """
     own, prior = _log_likelihood(fitted, system, step), _log_prior(fitted, system, step)
-    group = fitted.hierarchy.group(system)
     if _by_itself(fitted, system):
         return Densities(prior, own)
     hierarchy, values = _joint(fitted, system, step)
-    design = fitted.system_design
-    above, below = log_hyperprior(fitted.family, hierarchy, values, design)
-    effects = log_effects(fitted.family, hierarchy, values, design)
-    benchmarks = below - effects.sum(-1) if hierarchy.nested else 0.0
-    others = benchmarks + sum(
-        (effects[:, one] + _log_likelihood(fitted, one, step) for one in group if one != system),
-        np.zeros(len(above)),
-    )
+    names = list(declared(fitted.family))
+    effect = log_effects(fitted.family, hierarchy, values, fitted.system_design)[:, system]
     prefix, where = "centre_", 0
     if hierarchy.nested:
         prefix, where = "benchmark_centre_", hierarchy.benchmark[system]
-    centre = {name: values[f"{prefix}{name}"][:, where] for name in declared(fitted.family)}
-    return Densities(prior, own, others, effects[:, system], centre)
+    centre = {name: values[f"{prefix}{name}"][:, where] for name in names}
+    free = np.stack([values[name][:, system] for name in names], -1)
+    return Densities(prior, own, _log_normal(free) - own, effect, centre)
+
+
+def _log_normal(x: Floats) -> Floats:
+    """Return the log density of a normal with the mean and covariance of `x`, dims (draw, name)."""
+    away = x - x.mean(0)
+    inverse = np.linalg.pinv(np.cov(away, rowvar=False).reshape(x.shape[1], -1))
+    return np.asarray(-0.5 * ((away @ inverse) * away).sum(-1))
 
 
 def _by_itself(fitted: Fitted, system: int) -> bool:
@@ -143,18 +149,18 @@ def shares(fitted: Fitted, values: Floats, found: Densities, k: float) -> Shares
     """Return how much of what is known about a forecast at `k` is own, others' and prior.
 
     Of a system that is not pooled the prior has the share of :func:`prior_share`, its attempts the
-    rest. Of one that is, all but its own likelihood (what systems share, and the others) is what it
-    borrows, and has that share. What is borrowed is divided between prior and others as what is
-    known of pass@k at their centre: in the same way, from how it changes with the power of each.
+    rest. Of one that is, all but its own likelihood is what it borrows, and has that share. What is
+    borrowed is divided between prior and others as what is known of pass@k at their centre, in the
+    same way: the prior has its share there of all that does not come from the system itself.
     """
-    if found.others is None or found.effect is None or found.centre is None:
+    if found.lent is None or found.effect is None or found.centre is None:
         prior = prior_share(values, found.prior, found.own)
         return Shares(1 - prior, 0.0, prior)
-    borrowed = prior_share(values, found.prior + found.others + found.effect, found.own)
+    borrowed = prior_share(values, found.lent, found.own)
     fail = fitted.family.log_moment(fitted.family.natural(found.centre), 0, np.array([float(k)]))
     squares = _normal_scores(fail[:, 0]) ** 2
-    prior, others = (max(_weight(squares, one), 0.0) for one in (found.prior, found.others))
-    part = 1.0 if not others else prior / (prior + others)
+    prior, mine = (_weight(squares, one) for one in (found.prior, found.own + found.effect))
+    part = float(np.clip(prior / max(0.5 - mine, prior, 1e-9), 0.0, 1.0))
     return Shares(1 - borrowed, borrowed * (1 - part), borrowed * part)
 
 

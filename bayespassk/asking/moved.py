@@ -1,7 +1,7 @@
 """How far pooling moved a forecast: against that of each system by itself."""
 
+import math
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
@@ -89,10 +89,12 @@ def warn_if_moved(draws: xr.DataArray, band: Floats | None, stacklevel: int = 2)
 
 
 def _said(draws: xr.DataArray, worst: dict[int, int]) -> str:
-    each: Sequence[str] = [
-        f"{str(draws['system'].values[system])!r} (k = {int(draws['k'].values[value]):,}: "
-        f"{float(draws[ALONE].values[system, value]):.3f} alone, now "
-        f"{float(draws[ALONE].values[system, value] + draws[MOVED].values[system, value]):.3f})"
-        for system, value in list(worst.items())[:NAMED]
-    ]
+    each = []
+    for system, value in list(worst.items())[:NAMED]:
+        alone, moved = (float(draws[name].values[system, value]) for name in (ALONE, MOVED))
+        digits = max(3, 1 - math.floor(math.log10(abs(moved))))  # that show the difference
+        each.append(
+            f"{str(draws['system'].values[system])!r} (k = {int(draws['k'].values[value]):,}: "
+            f"{alone:.{digits}f} alone, now {alone + moved:.{digits}f})"
+        )
     return ", ".join(each) + (", ..." if len(worst) > NAMED else "")

@@ -9,6 +9,7 @@ from scipy import special as sp
 
 from bayespassk.arrays import Floats, Ints
 from bayespassk.families.base import Family, Leaf, Parameters, distinct_draws
+from bayespassk.families.quadrature import Nodes
 
 __all__ = ["Spread", "spread"]
 
@@ -62,9 +63,9 @@ def spread(
     a, b = successes.astype(float), failures.astype(float)
     of_leaf = _among(leaves, a, b, which, rng, problems)
     for leaf, number in zip(leaves, of_leaf, strict=True):
-        if isinstance(leaf.distribution, float) or not hasattr(leaf.distribution, "spread"):
-            at = leaf.distribution if isinstance(leaf.distribution, float) else leaf.distribution.p
-            logit = np.full((1, 1), np.inf if at else -np.inf)
+        if not isinstance(leaf.distribution, Nodes):  # all have the same p, 0 or 1
+            p = leaf.distribution if isinstance(leaf.distribution, float) else leaf.distribution.p
+            logit = np.full((1, 1), np.inf if p else -np.inf)
             for cell in range(len(a)):
                 yield Spread(cell, order, logit, number[:, cell, None])
             continue

@@ -9,10 +9,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bayespassk.arrays import Floats, Ints
-from bayespassk.counts import COLUMNS, Counts
 from bayespassk.families import Family
 from bayespassk.fitting.model import Setup
 from bayespassk.fitting.sampling import Draws
@@ -89,21 +87,16 @@ def _piece(setup: Setup, systems: Ints, pooling: Pooling, seed: int) -> Piece:
     if design is not None:
         design = replace(design, values=design.values[rows])
     effects = whole.effects
-    own = Setup.of(_of_rows(counts, rows), setup.family, pooling, design, effects)
+    # Systems are called by their labels in the whole.
+    called = np.array(labels, dtype=object)[counts.system_index[rows]]
+    mine = counts.of_rows(rows, system=called)
+    own = Setup.of(mine, setup.family, pooling, design, effects)
     names = set(own.counts.benchmarks)
     if pooling != "none" and len(names) == 1:
         seed = system_seed(seed, f"benchmark {names.copy().pop()}")
     inside = own.hierarchy.benchmarks if whole.pooling == "partial" else names
     where = [whole.benchmarks.index(name) for name in inside if name in whole.benchmarks]
     return Piece(own, seed, systems, np.array(where, dtype=np.int64))
-
-
-def _of_rows(counts: Counts, rows: NDArray[np.int64]) -> Counts:
-    """Return some rows, in this order; systems are called by their labels in the whole."""
-    columns: dict[str, Any] = {name: getattr(counts, name)[rows] for name in COLUMNS}
-    columns["system"] = np.array(counts.systems, dtype=object)[counts.system_index[rows]]
-    kept = {name: values[rows] for name, values in counts.covariates.items()}
-    return Counts(**columns, stopping=counts.stopping, covariates=kept)
 
 
 def joined(pieces: Sequence[Piece], each: Sequence[Posterior], whole: Setup) -> Posterior:

@@ -102,10 +102,10 @@ def sensitivity(
         One row for each system and k, with columns
 
         - system, k;
-        - prior, likelihood, others: power-scaling sensitivity of the forecast as ArviZ computes
-          it, the distance between the forecast and that with the prior (the likelihood of the
-          system's own attempts, or what is known of the systems that it is pooled with) raised to
-          a power near 1, per doubling of the power. Above 0.05, the forecast depends on it;
+        - prior, likelihood: power-scaling sensitivity of the forecast as ArviZ computes it, the
+          distance between the forecast and that with the prior (or the likelihood of the system's
+          own attempts) raised to a power near 1, per doubling of the power. Above 0.05, the
+          forecast depends on it;
         - prior_share, others_share, own_share: how much of the precision of the forecast is from
           the prior, from other systems and from the system's own attempts; the sum is 1;
         - prior_shift: the mean of the forecast with the prior squared, less that with its root, in
@@ -132,7 +132,8 @@ def sensitivity(
 
     Of a system that is pooled, all that is not its own likelihood is borrowed: from the prior of
     what the systems share, and from the others, as much as each tells of the systems' centre. What
-    the others lend is no attempt of the system, however many they made.
+    the others lend is no attempt of the system, however many they made. The posterior of the
+    system's parameters is taken for normal there.
 
     For the benchmark, a forecast also rests on the counts of its single problems and on the luck of
     which p they have; both count as not prior. A share near zero says that the attempts outweigh
@@ -168,8 +169,7 @@ def sensitivity_of(fitted: Fitted, draws: xr.DataArray) -> "pd.DataFrame":
     rows = []
     for position, system in enumerate(fitted.systems):
         found = log_densities(fitted, position)
-        others = found.others if found.others is not None else np.zeros(1)
-        weights = [_scaled(density) for density in (found.prior, found.own, others)]
+        weights = [_scaled(density) for density in (found.prior, found.own)]
         values = draws.isel(system=position).values.reshape(-1, len(ks))
         ratio = _widths(values) / before
         for i, one in enumerate(ks):
@@ -178,8 +178,8 @@ def sensitivity_of(fitted: Fitted, draws: xr.DataArray) -> "pd.DataFrame":
             shift = prior_shift(values[:, i], np.broadcast_to(found.prior, len(values)))
             own = share.prior, share.others, share.own, shift
             rows.append((system, int(one), *sense, *own, ratio[i]))
-    columns = ["system", "k", "prior", "likelihood", "others", "prior_share", "others_share",
-               "own_share", "prior_shift", "band_ratio"]  # fmt: skip
+    columns = ["system", "k", "prior", "likelihood", "prior_share", "others_share", "own_share",
+               "prior_shift", "band_ratio"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -613,7 +613,13 @@ def _first_part(
         left,
         rng,
     )
-    if not part.any() and not fewer.any():  # too little for a new problem as planned
+    left -= float(part @ task.costs)
+    for i in np.flatnonzero(new[:, 0] > fewer):  # where old ones take less than their part
+        price = float(each[i] * task.mean_cost + task.new_cost)
+        more = min(int(new[i, 0] - fewer[i]), int((left + 1e-9) // price))
+        begun[i] += more, more * each[i]
+        left -= more * price
+    if not part.any() and not begun.any():  # too little for a new problem as planned
         at = int(new[:, 0].argmax())
         affordable = int((task.budget - task.new_cost + 1e-9) // task.mean_cost)
         if new[at, 0] and affordable > 0:

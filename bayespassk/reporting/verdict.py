@@ -55,7 +55,7 @@ def _sampler(data: Mapping[str, Any]) -> Iterator[Reason]:
             yield level, f"Family {name}: {found['message']}."
     if all(fit["diagnostics"]["converged"] for fit in data["fits"].values()):
         if all(fit["method"] == "quadrature" for fit in data["fits"].values()):
-            yield SOUND, "The posterior was integrated exactly: no sampler had to converge."
+            yield SOUND, f"The posterior was {data['fits'][main]['diagnostics']['message']}."
             return
         several = f" of all {len(data['fits'])} fits" if len(data["fits"]) > 1 else ""
         yield SOUND, f"The sampler{several} converged."
