@@ -118,6 +118,7 @@ def test_systems_are_compared_at_the_problems_that_both_attempted(fit, counts):
     assert "dropped" not in population.attrs
 
 
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.ForecastWarning")  # of four problems
 def test_digits_are_kept_where_both_are_near_zero_and_near_one():
     """Nearly all attempts fail, or nearly all succeed: then 1 - (1 - fail) would round to 0."""
     counts = bp.Counts(

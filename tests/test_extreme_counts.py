@@ -59,7 +59,7 @@ def test_moments_and_draws_of_any_counts(family, log):
     np.testing.assert_allclose(drawn[:, known], np.tile(share[known], (4, 1)), rtol=1e-3)
 
 
-@pytest.mark.filterwarnings("ignore:the prior moves the forecast")  # of six problems, far out
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.ForecastWarning")  # of six problems
 @pytest.mark.parametrize("log", LOGS)
 @pytest.mark.parametrize("family", LATTICE, ids=lambda one: one.full_name)
 def test_fits_and_forecasts_of_any_counts(family, log):

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 FAR = 10
-"""Up to this many times the attempts made, a forecast is not warned about."""
+"""Up to this many times the attempts made, a forecast may rest on other systems unwarned."""
 
 LIMIT = 0.5
 """A prior that weighs more than this weighs more than all else."""
@@ -327,7 +327,8 @@ def warn_if_prior_rules(
     fitted : Fitted
     far : mapping of int to float
         By system, the k that is looked at. Up to `FAR` times the most attempts that it made at a
-        problem nothing is said of it; nor up to `near`, if that is less.
+        problem, or up to `near` if that is less, only the prior is told of: that others lend there
+        is what pooling is for.
     draws : callable
         Takes the position of a system; returns the draws of its forecast at that k, dims (draw,).
     rests_on : str
@@ -336,13 +337,13 @@ def warn_if_prior_rules(
     most = fitted.most_attempts
     found: dict[int, Shares] = {}
     for system, k in far.items():
-        if k > min(FAR * most[system], near):
-            values = draws(system)
-            step = max(1, len(values) // DRAWS)
-            at = min(k, float(MOST_K))
-            one = shares(fitted, values[::step], log_densities(fitted, system, step), at)
-            if one.prior + one.others > LIMIT:
-                found[system] = one
+        values = draws(system)
+        step = max(1, len(values) // DRAWS)
+        at = min(k, float(MOST_K))
+        one = shares(fitted, values[::step], log_densities(fitted, system, step), at)
+        beyond = k > min(FAR * most[system], near)
+        if one.prior + (one.others if beyond else 0.0) > LIMIT:
+            found[system] = one
     if not found:
         return set()
     ruled = sorted(found)

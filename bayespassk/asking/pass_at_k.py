@@ -73,10 +73,10 @@ def forecast(
     Warns
     -----
     ForecastWarning
-        At the largest k, if that is beyond 10 times the attempts made at any problem, the prior
-        weighs more than the attempts; or at any k, twice the weight of the prior against half of
-        it shifts the mean by more than 0.75 standard deviations. See
-        :func:`bayespassk.sensitivity`.
+        At the largest k, the prior weighs more than all else, or, beyond 10 times the attempts
+        made at any problem, prior and other systems more than the attempts; or at any k, twice the
+        weight of the prior against half of it shifts the mean by more than 0.75 standard
+        deviations. See :func:`bayespassk.sensitivity`.
     PoolingWarning
         Pooling moved a median beyond the 95% band of the system alone.
 

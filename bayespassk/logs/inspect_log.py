@@ -181,6 +181,10 @@ class _Archive:
 
     def document(self, name: str) -> Iterator[Document]:
         """Yield an entry, to be read while it is open."""
+        if name not in self.names:
+            raise CountsError(
+                f"{self._path}: the zip must have an entry {name!r}; is it cut short?"
+            )
         entry = self._archive.getinfo(name)
         if entry.file_size > LARGEST_ENTRY:
             raise CountsError(

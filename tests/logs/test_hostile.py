@@ -239,6 +239,9 @@ def test_damaged_zips(tmp_path):
         "no known format: it is a zip with ",
         bp.errors.InputError,
     )
+    refused(
+        tmp_path / "c.eval", "the zip must have an entry '_journal/start.json'", format="inspect"
+    )
     with zipfile.ZipFile(tmp_path / "d.eval", "w") as archive:
         archive.writestr("header.json", json.dumps(made.inspect_header()))
         with pytest.warns(UserWarning, match="Duplicate name"):
