@@ -36,16 +36,23 @@ from .families import (
     family_from_name as family_from_name,
 )
 from .fitting.verb import build_model as build_model, fit as fit
+from .judging.agreeing import agreement as agreement
 from .judging.averaging import average as average, disagreement as disagreement
 from .judging.calibrating import (
     calibrate as calibrate,
     summarize_calibration as summarize_calibration,
 )
 from .judging.comparing import compare as compare
+from .judging.independence import independence as independence
 from .judging.loo_pit import loo_pit as loo_pit
 from .judging.prior import prior_predictive as prior_predictive, sensitivity as sensitivity
 from .judging.replicating import check as check, summarize_check as summarize_check
-from .logs import load_example as load_example, read as read, read_csv as read_csv
+from .logs import (
+    load_example as load_example,
+    read as read,
+    read_attempts as read_attempts,
+    read_csv as read_csv,
+)
 from .planning.allocating import allocate as allocate
 from .planning.designing import design as design
 from .planning.live import Plan as Plan

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 __all__ = [
     "ConvergenceWarning",
     "CountsError",
+    "FamilyWarning",
     "FitFileError",
     "ForecastWarning",
     "InputError",
     "LooWarning",
     "OptionError",
+    "PoolingWarning",
     "PriorDrivenWarning",
     "SamplingError",
 ]
@@ -184,6 +186,23 @@ class ForecastWarning(UserWarning):
         self.others_share = tuple(others_share)
         self.family_share = tuple(family_share)
         self.prior_shift = tuple(prior_shift)
+
+
+class FamilyWarning(UserWarning):
+    """The attempts contradict the family: up to n, pass@k of both is not the same.
+
+    Attributes
+    ----------
+    systems : tuple of str
+        The systems concerned.
+    p_value : tuple of float
+        How often the attempts of each would be so far off if the family were right.
+    """
+
+    def __init__(self, message: str, *, systems: Sequence[str] = (), p_value: Sequence[float] = ()):
+        super().__init__(message)
+        self.systems = tuple(systems)
+        self.p_value = tuple(p_value)
 
 
 class PoolingWarning(UserWarning):

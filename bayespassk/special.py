@@ -193,7 +193,7 @@ def log_no_success(successes: Any, attempts: Any, k: Any) -> Any:
     """
     c, n, k = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (successes, attempts, k)))
     few, many = np.minimum(c, k), np.maximum(c, k)
-    possible = few + many <= n
+    possible = many <= n - few  # their sum may not be exact
     long = possible & (few > FEW)
     result = np.where(possible, 0.0, -np.inf)
     x, m = n[long] - few[long] + 1, few[long]

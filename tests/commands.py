@@ -15,8 +15,10 @@ from unittest import mock
 from bayespassk.cli import main
 from bayespassk.errors import (
     ConvergenceWarning,
+    FamilyWarning,
     ForecastWarning,
     LooWarning,
+    PoolingWarning,
     PriorDrivenWarning,
 )
 
@@ -44,7 +46,14 @@ def run(*arguments, status=0):
         mock.patch.dict(os.environ, {"COLUMNS": "100"}),
         warnings.catch_warnings(),  # which puts back what shows them, too
     ):
-        for ours in (ConvergenceWarning, ForecastWarning, LooWarning, PriorDrivenWarning):
+        for ours in (
+            ConvergenceWarning,
+            FamilyWarning,
+            ForecastWarning,
+            LooWarning,
+            PoolingWarning,
+            PriorDrivenWarning,
+        ):
             warnings.simplefilter("default", ours)
         try:
             main()

@@ -16,10 +16,10 @@ PUBLIC = {
     "Beta", "Counts", "Diagnostics", "Family",
     "GeneralizedBeta", "Kumaraswamy", "LibbyNovick", "LogitNormal",
     "Mixture", "OneInflated", "Prior", "ScaledBeta",
-    "Plan", "Verified", "ZeroInflated", "allocate", "average", "backtest", "build_model", "calibrate", "check", "compare", "crossing_budget", "design", "diagnostics", "difference", "disagreement",
-    "errors", "estimators", "verifier", "family_from_name", "family_of", "fit", "fit_many", "forecast", "forecast_new_system", "load", "load_example",
+    "Plan", "Verified", "ZeroInflated", "agreement", "allocate", "average", "backtest", "build_model", "calibrate", "check", "compare", "crossing_budget", "design", "diagnostics", "difference", "disagreement",
+    "errors", "estimators", "verifier", "family_from_name", "family_of", "fit", "fit_many", "forecast", "independence", "forecast_new_system", "load", "load_example",
     "log_likelihood", "loo_pit", "plot_backtest", "plot_check", "plot_compare", "plot_design", "plot_difference", "plot_family", "plot_forecast", "plot_loo_pit", "prior_predictive",
-    "read", "read_csv", "report", "save", "sensitivity", "simulate", "summarize", "summarize_backtest", "summarize_calibration",
+    "read", "read_attempts", "read_csv", "report", "save", "sensitivity", "simulate", "summarize", "summarize_backtest", "summarize_calibration",
     "summarize_check", "summarize_crossing", "summarize_difference", "tail_exponent", "thin",
     "budget_for", "coverage_at_cost", "pass_hat_k", "probability_impossible", "rank_systems", "share_above", "summarize_budget",
 

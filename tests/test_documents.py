@@ -23,6 +23,7 @@ def name(path):
 
 # What a page says of a forecast far beyond the attempts is said by the forecast, too.
 @pytest.mark.filterwarnings("ignore::bayespassk.errors.ForecastWarning")
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.FamilyWarning")
 @pytest.mark.filterwarnings("ignore:another seed would move:bayespassk.errors.ConvergenceWarning")
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_python_blocks_run_in_order(page):

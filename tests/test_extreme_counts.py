@@ -60,6 +60,7 @@ def test_moments_and_draws_of_any_counts(family, log):
 
 
 @pytest.mark.filterwarnings("ignore::bayespassk.errors.ForecastWarning")  # of six problems
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.FamilyWarning")
 @pytest.mark.parametrize("log", LOGS)
 @pytest.mark.parametrize("family", LATTICE, ids=lambda one: one.full_name)
 def test_fits_and_forecasts_of_any_counts(family, log):

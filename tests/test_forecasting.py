@@ -135,6 +135,7 @@ def test_k_reaches_a_million_million(fit):
         assert (far.mean(("chain", "draw")) > 0.9).all()
 
 
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.FamilyWarning")  # 8,000 times the same
 def test_a_million_problems_cost_no_more_than_their_distinct_rows(fit, counts):
     """The same histogram with 8,000 times the problems: a narrower band about the same mean."""
     many = fit.copy(deep=True)

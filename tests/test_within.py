@@ -169,6 +169,7 @@ def test_a_table_says_what_each_system_says_alone(within):
     assert "alone" not in bp.summarize(draws.isel(draw=slice(0, 100)))
 
 
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.FamilyWarning")
 def test_a_forecast_moved_beyond_its_band_is_told():
     """A system that is nearly always solved among three that hardly ever are, with few attempts."""
     rng = np.random.default_rng(1)

@@ -16,11 +16,18 @@ __all__ = ["LEFT", "Agreement", "agreement"]
 DRAWS = 200
 """Draws of the posterior that are looked at: a variance over them is right to 10%."""
 
+LEFT_OF_MANY = 0.5
+"""The same where problems have covariates: of many parameters and few problems for each, the
+difference of two variances says little, and fitted right families are found wanting."""
+
 MOST = 9
 """Values of j that are looked at."""
 
 LEFT = 0.1
 """The least share of a statistic's variance that is not taken as fitted away."""
+
+SMALLEST = 1e-12
+"""A standard deviation of pass@j below which distances mean nothing."""
 
 SIMULATED = 10_000
 GROUPS, NODES, OVERLAPS = 32, 64, 200
@@ -90,7 +97,8 @@ def agreement(fitted: Fitted, system: int) -> Agreement | None:
     each = [_of_part(fitted, part, js) for part in parts]
     expected, variance, estimate = (sum(one[1:], one[0]) for one in zip(*each, strict=True))
     within = variance / np.multiply.outer(problems, problems)
-    return _judged(js, estimate / problems, expected / problems, within)
+    left = LEFT_OF_MANY if fitted.hierarchy.problem_columns else LEFT
+    return _judged(js, estimate / problems, expected / problems, within, left)
 
 
 def _js(attempts: Ints) -> Ints:
@@ -162,10 +170,10 @@ def _no_success_in_either(n: int, j: int, k: int, nodes: Ints, log_fail: Floats)
     return float(weight @ fail / weight.sum())
 
 
-def _judged(js: Ints, estimate: Floats, expected: Floats, within: Floats) -> Agreement:
+def _judged(js: Ints, estimate: Floats, expected: Floats, within: Floats, left: float) -> Agreement:
     """Return the largest distance among normal variables, and how often it is larger."""
     of_right = within - np.cov(expected, rowvar=False).reshape(within.shape)
-    least = LEFT * np.diag(within) + 1e-300
+    least = left * np.diag(within).clip(0.0) + SMALLEST**2
     sd = np.sqrt(np.maximum(np.diag(of_right), least))
     values, vectors = np.linalg.eigh(of_right / np.multiply.outer(sd, sd))
     root = vectors * np.sqrt(values.clip(0.0))

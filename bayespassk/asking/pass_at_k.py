@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayespassk.arrays import Floats, Ints
+from bayespassk.asking.guard import guarded, warn_if_contradicted
 from bayespassk.asking.moved import warn_if_moved, with_alone
 from bayespassk.asking.question import Kind, Mean, Question, ask
 from bayespassk.asking.seen import Seen
@@ -79,6 +80,9 @@ def forecast(
         deviations. See :func:`bayespassk.sensitivity`.
     PoolingWarning
         Pooling moved a median beyond the 95% band of the system alone.
+    FamilyWarning
+        Up to the attempts made, the family contradicts Chen's estimate (p below 0.01). See
+        :func:`bayespassk.agreement`.
 
     Raises
     ------
@@ -106,7 +110,9 @@ def forecast(
     fitted, question = opened(fit), PassAtK(check_k(k))
     draws = ask(fitted, question, target, random_seed, at=at)
     draws, band = with_alone(fitted, question, draws)
+    draws = guarded(fitted, draws)
     warn_if_moved(draws, band)
+    warn_if_contradicted(draws)
     return draws
 
 

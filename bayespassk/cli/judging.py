@@ -29,7 +29,7 @@ from bayespassk.errors import OptionError
 
 __all__: list[str] = []
 
-CANDIDATES = "libby-novick,beta,zero-inflated-beta"
+CANDIDATES = "zero-inflated-libby-novick,libby-novick,beta"
 """The families that are compared if none are named."""
 
 
@@ -50,7 +50,9 @@ def check_command(
 ) -> None:
     """Compare the data with data replicated from a saved fit, or from a fit to LOG."""
     from bayespassk import texts
+    from bayespassk.judging.agreeing import explained
     from bayespassk.judging.replicating import check, summarize_check
+    from bayespassk.posterior.fitted import opened
 
     check_folders(output, figure)
     fit = fit_of(source, seed=seed, **options)
@@ -60,7 +62,38 @@ def check_command(
 
         write_figure(lambda: plot_check(found)[0, 0], figure)
     table, meta = summarize_check(found), texts.check_provenance(fit, found)
-    show(form, output, table, meta, f"{texts.as_findings(table)}\n\n{texts.check_caption(meta)}\n")
+    others = explained(opened(fit))
+    said = texts.as_findings(table)
+    if others is not None:
+        meta["agreement"] = others.to_dict("records")
+        said += f"\n\n{texts.as_agreement(others)}"
+    show(form, output, table, meta, f"{said}\n\n{texts.check_caption(meta)}\n")
+
+
+@cli.command("independence")
+@click.argument("log", metavar="LOG", type=click.Path())
+@option("--run", "run", default="", help="Columns of a CSV table that say which run, with commas.")
+@option("--errors", default="raise", help="Attempts without an outcome: raise, drop or fail.")
+@format_option
+@output_option
+@seed_option
+def independence_command(
+    log: str, run: str, errors: str, form: str, output: str | None, seed: int | None
+) -> None:
+    """Test whether attempts depend on each other: runs, copies, drift.
+
+    LOG has one row or record per attempt; in a folder each file is a run.
+    """
+    from bayespassk import texts
+    from bayespassk.judging.independence import independence
+    from bayespassk.logs import read_attempts
+
+    check_folders(output)
+    columns = tuple(name for name in run.split(",") if name)
+    attempts = read_attempts(log, run=columns, errors=errors)
+    table = independence(attempts, random_seed=1 if seed is None else seed)
+    meta = {"attempts": len(attempts), "stopping": attempts.attrs["stopping"]}
+    show(form, output, table, meta, f"{texts.as_independence(table)}\n")
 
 
 @cli.command("compare")

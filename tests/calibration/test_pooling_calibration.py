@@ -92,6 +92,7 @@ def table_of(simulations, bins, seed, prior=None, **options):
     return bp.summarize_calibration(ranks, bins)
 
 
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.FamilyWarning")  # of the right family
 @pytest.mark.parametrize("method", ["quadrature", "nuts"])
 def test_ranks_of_the_truth_are_uniform(method, full_size):
     """By NUTS in the larger form; tests/test_lattice.py compares the two on one log."""

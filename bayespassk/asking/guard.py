@@ -1,0 +1,79 @@
+"""The guard of a forecast: within the attempts made, a family must agree with them."""
+
+import json
+import warnings
+from typing import Any
+
+import xarray as xr
+
+from bayespassk.asking.agreement import agreement
+from bayespassk.errors import FamilyWarning
+from bayespassk.posterior.fitted import Fitted
+
+__all__ = ["CONTRADICTED", "agreements", "contradicted", "guarded", "warn_if_contradicted"]
+
+CONTRADICTED = 0.01
+"""A family whose attempts it makes less often than this is held to be wrong about them."""
+
+NAMED = 3
+"""Systems that are told of by name."""
+
+
+def agreements(fitted: Fitted) -> list[dict[str, Any]]:
+    """Return for each system where family and attempts are furthest apart, as plain data.
+
+    `k` is the number of attempts, `estimate` Chen's estimate of pass@k, `expected` what the family
+    says of a new problem, `p_value` how often the estimates at all k up to n are so far off if the
+    family is right. Systems of which nothing can be said are left out.
+    """
+    rows = []
+    for position, system in enumerate(fitted.systems):
+        found = agreement(fitted, position)
+        if found is None:
+            continue
+        at = found.worst
+        rows.append(
+            {
+                "system": system,
+                "k": int(found.j[at]),
+                "estimate": float(found.estimate[at]),
+                "expected": float(found.expected[at]),
+                "p_value": float(found.p_value),
+            }
+        )
+    return rows
+
+
+def contradicted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return those whose attempts speak against the family, the clearest first."""
+    found = [row for row in rows if row["p_value"] < CONTRADICTED]
+    return sorted(found, key=lambda row: float(row["p_value"]))
+
+
+def guarded(fitted: Fitted, draws: xr.DataArray) -> xr.DataArray:
+    """Return a forecast with the `agreement` of its family with the attempts among its `attrs`."""
+    return draws.assign_attrs(agreement=json.dumps(agreements(fitted)))
+
+
+def warn_if_contradicted(draws: xr.DataArray, stacklevel: int = 2) -> None:
+    """Issue a `FamilyWarning` where the attempts contradict the family of a forecast."""
+    rows = json.loads(draws.attrs["agreement"])
+    found = contradicted(rows)
+    if not found:
+        return
+    each = [
+        f"{row['system']!r}: pass@{row['k']:,} is {row['estimate']:.3f} by its attempts and "
+        f"{row['expected']:.3f} by the family (p = {row['p_value']:.2g})"
+        for row in found[:NAMED]
+    ]
+    warnings.warn(
+        FamilyWarning(
+            f"the attempts contradict the family for {len(found)} of {len(rows)} systems: "
+            f"{'; '.join(each)}{'; ...' if len(found) > NAMED else ''}. Beyond the attempts such "
+            "a forecast is off by at least as much. What to do: bp.agreement(fit) says which "
+            "families agree with them",
+            systems=[row["system"] for row in found],
+            p_value=[row["p_value"] for row in found],
+        ),
+        stacklevel=stacklevel + 1,
+    )
