@@ -24,7 +24,7 @@ quiet = pytest.mark.filterwarnings("ignore::bayespassk.errors.ForecastWarning")
 
 @pytest.fixture(scope="module")
 def zero_inflated(counts):
-    family = bp.ZeroInflated(bp.Beta())
+    family = bp.ZeroInflated(bp.Beta(), bp.Prior(-2.0, 1.0, "logistic"))
     return bp.fit(counts, family, pooling="none", draws=500, random_seed=1, progress=False)
 
 

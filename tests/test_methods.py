@@ -27,7 +27,11 @@ def test_methods_have_names():
     with pytest.raises(bp.errors.OptionError, match="differ in their names"):
         methods_of(["beta", bp.Beta()])
     assert list(methods_of(names)) == names
-    asked = {"mine": bp.LibbyNovick(), "default": "default", "pooled": "partial:beta"}
+    asked = {
+        "mine": bp.ZeroInflated(bp.LibbyNovick()),
+        "default": "default",
+        "pooled": "partial:beta",
+    }
     found = methods_of(asked)
     assert found["mine"].families == found["default"].families
     assert (found["mine"].pooling, found["default"].pooling) == ("none", "partial")
@@ -136,7 +140,7 @@ def test_a_method_of_ones_own_is_asked_once_about_all_k(task):
         (0.5, "must return a DataArray .* got float"),
         (xr.DataArray(np.zeros(2), dims=("k",)), "must return a DataArray .* got \\('k',\\)"),
         (xr.DataArray(np.zeros((2, 3)), dims=("system", "k")), "2 systems and 2 k, as it was asked; got 2 and 3"),
-        (xr.DataArray(np.full((2, 2), np.nan), dims=("system", "k")), "finite numbers"),
+        (xr.DataArray(np.full((2, 2), np.inf), dims=("system", "k")), "finite numbers"),
     ],
 )  # fmt: skip
 def test_what_a_method_of_ones_own_may_not_return(task, result, message):

@@ -172,7 +172,7 @@ seed_option = option(
 )
 cores_option = option("--cores", type=int, help="Processes.  [default: all cores]")
 family_option = option(
-    "--family", default="libby-novick", help="Distribution of p; see 'families'."
+    "--family", default="zero-inflated-libby-novick", help="Distribution of p; see 'families'."
 )
 weights_option = option(
     "--weights",

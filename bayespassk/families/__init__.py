@@ -50,7 +50,7 @@ _MIXTURE = re.compile(r"(?P<part>.+)-mixture-(?P<number>[2-9])")
 
 def default_family() -> Family:
     """Return the family that counts are fitted with if none is asked for."""
-    return LibbyNovick()
+    return ZeroInflated(LibbyNovick())
 
 
 def family_names() -> dict[str, str]:

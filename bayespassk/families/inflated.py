@@ -186,8 +186,9 @@ class ZeroInflated(_Inflated):
     base : Family
         The distribution of p over the other problems.
     logit_zero : Prior
-        Prior of the logit of the share; by default its median is 0.12 and 80% of it lies in 0.015
-        to 0.55.
+        Prior of the logit of the share; by default its median is 0.0025, and a fifth of it lies
+        above 0.04, a tenth above 0.17: most benchmarks are held to have hardly any, unless the
+        counts say so.
 
     Notes
     -----
@@ -202,7 +203,7 @@ class ZeroInflated(_Inflated):
     share: ClassVar[str] = "zero"
 
     base: Family
-    logit_zero: Prior = Prior(-2.0, 1.0, "logistic")
+    logit_zero: Prior = Prior(-6.0, 2.0, "logistic", spread=1.0)
 
     def _at(self, a: Any, b: Any) -> Any:
         return a == 0

@@ -31,7 +31,7 @@ class LibbyNovick(Smooth):
     log_a : Prior
         Prior of log a, the tail exponent; by default its median is 0.2.
     log_b : Prior
-        Prior of log b, the exponent of the decline towards p = 1; by default its median is 3.
+        Prior of log b, the exponent of the decline towards p = 1; by default its median is 1.
     logit_knee : Prior
         Prior of logit r - log(1 + b), near the logit of the p up to which the power law holds.
 
@@ -48,8 +48,8 @@ class LibbyNovick(Smooth):
     few_systems_accept: ClassVar[float] = 0.97
 
     log_a: Prior = Prior(math.log(0.2), 1.0, spread=0.5)
-    log_b: Prior = Prior(math.log(3.0), 1.0, spread=0.3)
-    logit_knee: Prior = Prior(-3.5, 2.5, spread=2.5)
+    log_b: Prior = Prior(0.0, 2.0, spread=0.3)
+    logit_knee: Prior = Prior(-3.5, 4.0, spread=2.5)
 
     def prior(self, declare: Declare, xp: Special = NUMPY) -> dict[str, Any]:
         """Declare the two exponents and where one takes over from the other."""

@@ -49,7 +49,7 @@ def build_model(
     ----------
     counts : Counts
         The attempts.
-    family : Family, default LibbyNovick()
+    family : Family, default ZeroInflated(LibbyNovick())
         The distribution of p over problems, with its priors. The default is what forecast best
         on published logs; `docs/explanation/accuracy.md` has the figures.
     pooling, covariates
@@ -100,7 +100,7 @@ def fit(
     counts : Counts
         The attempts. Attempts may differ between problems and may have been stopped by any rule
         that looked only at outcomes.
-    family : Family, default LibbyNovick()
+    family : Family, default ZeroInflated(LibbyNovick())
         The distribution of p over problems, with its priors. The default is what forecast best
         on published logs; `docs/explanation/accuracy.md` has the figures.
     method : {"auto", "quadrature", "nuts", "advi", "fullrank_advi"}

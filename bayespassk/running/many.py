@@ -102,7 +102,7 @@ def fit_many(
         What is fitted by itself: by default each system on each benchmark. ``by="benchmark"``
         fits the systems of a benchmark together, so that they learn from each other; ``by=()``
         all that there is, or all of a key of the mapping, or of a log.
-    family : Family, default LibbyNovick()
+    family : Family, default ZeroInflated(LibbyNovick())
         As for :func:`bayespassk.fit`.
     k : int or sequence of int
         Attempts allowed in the forecasts.
