@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ENDLESS",
     "NEVER",
+    "as_agreement",
     "as_batch",
     "as_budget",
     "as_comparison",
@@ -28,6 +29,7 @@ __all__ = [
     "as_design",
     "as_difference",
     "as_findings",
+    "as_independence",
     "as_json",
     "as_text",
     "average_provenance",
@@ -60,6 +62,7 @@ def provenance(fit: xr.DataTree | Fitted, forecast: xr.DataArray | None = None) 
         "pooling": attrs["pooling"],
         "covariates": fitted.formula,
         "seed": fitted.seed,
+        "most_attempts": int(fitted.most_attempts.max()),
         "input_sha256": attrs["input_sha256"],
         "log": json.loads(attrs["log"]) if "log" in attrs else None,
         "diagnostics": {
@@ -82,6 +85,8 @@ def provenance(fit: xr.DataTree | Fitted, forecast: xr.DataArray | None = None) 
     if forecast is not None:
         meta["target"] = forecast.attrs["target"]
         meta["forecast_seed"] = int(forecast.attrs["forecast_seed"])
+        if "agreement" in forecast.attrs:
+            meta["agreement"] = json.loads(forecast.attrs["agreement"])
     return meta
 
 
@@ -142,6 +147,27 @@ def as_json(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
     return json.dumps({"rows": rows, "meta": meta}, indent=1, ensure_ascii=False, allow_nan=False)
 
 
+def as_agreement(table: "pd.DataFrame") -> str:
+    """Return which families agree with attempts that contradict that of a fit."""
+    first = "Families beside Chen's estimate, where they are furthest apart, the best first:"
+    lines = [
+        f"{visible(str(row.system))}: {row.family} has pass@{row.k:,} = {row.expected:.3f}, "
+        f"the attempts {row.estimate:.3f} (p = {row.p_value:.2g})"
+        for row in table.itertuples(index=False)
+    ]
+    return "\n".join([first, *lines])
+
+
+def as_independence(table: "pd.DataFrame") -> str:
+    """Return what is known of attempts that depend on each other, a sentence each."""
+    lines = []
+    for row in table.itertuples(index=False):
+        p_value = float(str(row.p_value))
+        p = f" (p = {p_value:.2g})" if math.isfinite(p_value) else ""
+        lines.append(f"{visible(str(row.system))}, {row.question}: {row.finding}{p}.")
+    return "\n".join(lines or ["Nothing can be asked: no problem was solved sometimes."])
+
+
 def as_csv(table: "pd.DataFrame") -> str:
     """Return `table` as CSV with a header."""
     text = io.StringIO()
@@ -164,9 +190,37 @@ def caption(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
     return (
         f"pass@k, target {meta['target']}: {TARGETS[meta['target']]}. lower, upper: "
         f"{100 * table.attrs['prob']:.4g}% {kind} credible interval.\n{_alone(table, meta)}"
-        f"{_family(meta)}, {_sampled(meta)}.\n"
+        f"{_beyond(table, meta)}{_family(meta)}, {_sampled(meta)}.\n"
         f"bayespassk {meta['version']}, input sha256 {meta['input_sha256'][:16]}."
     )
+
+
+HELD = ((2, 5, 96), (5, 20, 94), (20, 100, 93), (100, 500, 94), (500, math.inf, 99))
+"""How many in 100 of the default's 95% bands held on published logs, by k / n: from, below, held.
+
+Of docs/explanation/accuracy.md, corpora weighing equally.
+"""
+
+
+def _beyond(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
+    """Return how far beyond the attempts each k is, and how often bands held at such k."""
+    most = meta.get("most_attempts", 0)
+    far = sorted({k for k in table["k"] if most and math.isfinite(k) and k >= HELD[0][0] * most})
+    if not far:
+        return ""
+    each = []
+    for k in far:
+        (held,) = (held for low, high, held in HELD if low <= k / most < high)
+        each.append(f"k = {k:,.0f} is {_times(k / most)} times that ({held}%)")
+    return (
+        f"At most {most:,} attempts were made at a problem; {', '.join(each)}. In brackets: how "
+        "many of the default's 95% bands held so far beyond the attempts on published logs, for k "
+        "up to 10,000; see docs/explanation/accuracy.md.\n"
+    )
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio >= 10 or ratio == round(ratio) else f"{ratio:.1f}"
 
 
 def _alone(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:

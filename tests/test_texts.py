@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -31,6 +34,22 @@ def test_json_holds_rows_and_provenance(counts, fit, forecast):
     assert meta["family_spec"]["priors"]["log_a"]["scale"] == bp.Beta().log_a.scale
     assert meta["interval"] == {"prob": 0.9, "kind": "eti"}
     assert set(meta["diagnostics"]) >= {"converged", "max_rhat", "min_ess", "divergences"}
+
+
+def test_the_caption_says_how_far_beyond_the_attempts_and_how_often_bands_held(fit, forecast):
+    table = bp.summarize(forecast)
+    said = texts.caption(table, texts.provenance(fit, forecast))
+    assert "At most 100 attempts were made at a problem; k = 1,000 is 10 times that (94%), k = 1,000,000,000,000 is 10,000,000,000 times that (99%)" in said  # fmt: skip
+    near = bp.forecast(fit, [1, 100])
+    assert "At most" not in texts.caption(bp.summarize(near), texts.provenance(fit, near))
+
+
+def test_how_often_bands_held_is_what_the_page_has():
+    page = (Path(__file__).parents[1] / "docs" / "explanation" / "accuracy.md").read_text()
+    rows = re.findall(r"^\| (\d+) (?:to (\d+)|or more) \| \d+ \| (\d+) /", page, re.MULTILINE)
+    assert rows
+    found = tuple((int(a), int(b) if b else math.inf, int(held)) for a, b, held in rows)
+    assert found == texts.HELD
 
 
 def test_csv_quotes_what_users_wrote(forecast):
@@ -66,6 +85,7 @@ def test_the_caption_warns_if_the_fit_did_not_converge(counts):
 
 
 @pytest.mark.filterwarnings("ignore:another seed would move")
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.FamilyWarning")
 def test_even_a_hopeless_fit_makes_valid_json(counts):
     """Chains that never moved have an R-hat of infinity, for which JSON has no number."""
     with pytest.warns(bp.errors.ConvergenceWarning, match="R-hat"):

@@ -32,7 +32,16 @@ from bayespassk.posterior.diagnostics import Diagnostics, diagnostics_of
 from bayespassk.posterior.fitted import opened
 from bayespassk.posterior.pooling import Pooling
 
-__all__ = ["Forecast", "Method", "Own", "Task", "default_method", "forecasts", "methods_of"]
+__all__ = [
+    "Forecast",
+    "Method",
+    "Own",
+    "Posterior",
+    "Task",
+    "default_method",
+    "forecasts",
+    "methods_of",
+]
 
 type Own = Callable[[Counts, list[int], int], xr.DataArray]
 """A method of the user's: takes counts, k and a seed."""
@@ -149,12 +158,15 @@ class _Estimator:
 
 
 @dataclass(frozen=True)
-class _Posterior:
+class Posterior:
+    """The average of families with equal weights, with or without pooling."""
+
     families: tuple[Family, ...]
     pooling: Pooling = "none"
     kind = "posterior"
 
     def spec(self) -> str:
+        """Return what it is, as text: two of the same name may differ."""
         each = [family.spec() for family in self.families]
         return json.dumps({"families": each, "pooling": self.pooling}, sort_keys=True)
 
@@ -201,12 +213,13 @@ class _Own:
         found = []
         for own, asked in zip(values, task.ks, strict=True):
             draws = own[:, np.searchsorted(ks, asked)]
-            whole = len(draws) > 1
-            found.append(Forecast(np.median(draws, axis=0), draws if whole else None))
+            point = np.median(draws, axis=0)
+            note = "it says nothing of some k" if np.isnan(point).any() else ""
+            found.append(Forecast(point, draws if len(draws) > 1 else None, note))
         return found, time.perf_counter() - start
 
 
-type Method = _Estimator | _Posterior | _Own
+type Method = _Estimator | Posterior | _Own
 
 
 def _values(found: Any, counts: Counts, ks: list[int]) -> Floats:
@@ -226,8 +239,12 @@ def _values(found: Any, counts: Counts, ks: list[int]) -> Floats:
         )
     values = found.transpose("system", "k", ...).values.astype(float)
     draws = values.reshape(*shape, -1).swapaxes(1, 2)
-    if not np.isfinite(draws).all():
-        raise OptionError("a method of your own must return finite numbers; some are not")
+    unknown = np.isnan(draws)
+    if not (np.isfinite(draws) | unknown.all(1, keepdims=True)).all():
+        raise OptionError(
+            "a method of your own must return finite numbers, or NaN in all draws of what it does "
+            "not tell; some are not"
+        )
     return draws
 
 
@@ -314,7 +331,9 @@ def methods_of(
 
 def _method(what: Any) -> Method:
     if isinstance(what, Family):
-        return _Posterior((what,))
+        return Posterior((what,))
+    if isinstance(what, Posterior):
+        return what
     if isinstance(what, str):
         return _named(what)
     if callable(what):
@@ -343,4 +362,4 @@ def _named(name: str) -> Method:
         ) from None
     if len(set(families)) < len(families):
         raise OptionError(f"an average must be of families that differ; got {name!r}")
-    return _Posterior(tuple(families), pooling)
+    return Posterior(tuple(families), pooling)

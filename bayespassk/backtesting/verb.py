@@ -406,6 +406,8 @@ def _rows(plan: _Plan, system: int, ks: Ints, forecast: Forecast) -> Iterator[Ro
     }
     for i, k in enumerate(ks.tolist()):
         draws = None if forecast.draws is None else forecast.draws[:, i]
+        if draws is not None and np.isnan(draws).any():  # it says nothing of this k
+            draws = None
         truth = float(plan.truth[system, plan.ks.index(k)])
         floor = k / (2 * attempts * problems)
         scores = scores_of(truth, float(forecast.point[i]), draws, floor)
