@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 import bayespassk as bp
 from bayespassk.cli import cli
 from bayespassk.counts import visible
-from bayespassk.reporting.document import _share
+from bayespassk.reporting.document import _share, headline
 from bayespassk.reporting.verdict import verdict
 from conftest import HOSTILE
 
@@ -77,6 +77,8 @@ def test_numbers_are_those_of_the_verbs(data, fits, counts):
     assert data["checks"]["rows"] == rows(bp.summarize_check(bp.check(fit)))
     want = bp.sensitivity(fit, KS)
     got = pd.DataFrame(data["sensitivity"]["rows"])
+    assert set(got["target"]) == {"benchmark", "population", "realised"}
+    got = got[got["target"] == "benchmark"].drop(columns=["target", "what"])
     pd.testing.assert_frame_equal(got, want, rtol=1e-9)
     assert data["tail_exponent"] == rows(bp.summarize(bp.tail_exponent(fit, 10_000)))
     known = bp.estimators.chen(counts, [1, 100])
@@ -145,15 +147,24 @@ MOST = {"small": 100, "large": 100}
 
 def judged(data, change):
     changed = copy.deepcopy(data)
+    changed["asked"]["k"] = [1, 100, 1000]  # beyond, the choice of the family is the first reason
     change(changed)
     found = verdict(changed, MOST)
     return found["level"], found["reasons"][0]["text"]
 
 
 def test_nothing_found_is_sound(data):
-    assert data["verdict"]["level"] == "sound"
-    assert len(data["verdict"]["reasons"]) == 5
-    assert data["verdict"]["reasons"][0]["text"] == "The posterior was integrated exactly."
+    near = copy.deepcopy(data)
+    near["asked"]["k"] = [1, 100]
+    found = verdict(near, MOST)
+    assert found["level"] == "sound"
+    assert len(found["reasons"]) == 4
+    assert found["reasons"][0]["text"] == "The posterior was integrated exactly."
+    assert "Sound up to k = 100, the largest asked for." in found["sentence"]
+    # far beyond the attempts nothing in the data tells that the family is right
+    assert data["verdict"]["level"] == "read the warnings"
+    first = data["verdict"]["reasons"][0]["text"]
+    assert first.startswith("k = 10,000 is more than 10 times the attempts made at any problem: ")
 
 
 def test_a_fit_that_did_not_converge_is_not_to_be_used(fit, tmp_path):
@@ -184,8 +195,95 @@ def test_a_family_that_is_wrong_about_the_data_is_a_warning(tmp_path):
     fit = bp.fit(counts, bp.Beta(), pooling="none", random_seed=1, progress=False)
     found = bp.report(fit, tmp_path / "report.html", k=[1, 100], target="benchmark")
     assert found["verdict"]["level"] == "read the warnings"
-    assert found["verdict"]["reasons"][0]["text"].startswith("Check of system: ")
-    assert " misses " in found["verdict"]["reasons"][0]["text"]
+    first, *others = (reason["text"] for reason in found["verdict"]["reasons"])
+    assert first.startswith("The attempts at system contradict the family: they show pass@1 = ")
+    assert any(text.startswith("Check of system: ") and " misses " in text for text in others)
+    assert found["agreement"]["rows"][0]["p_value"] < 0.01
+    assert {row["family"] for row in found["agreement"]["explained"]} >= {"beta", "logit-normal"}
+    assert [row["up_to"] for row in found["verdict"]["reach"]] == [None]
+    assert "Sound at no k asked for." in found["verdict"]["sentence"]
+
+
+def reach_of(data, change=None):
+    changed = copy.deepcopy(data)
+    if change is not None:
+        change(changed)
+    found = verdict(changed, MOST)["reach"]
+    return {
+        row["system"]: (row["up_to"], row["rests_on_family_from"])
+        for row in found
+        if row["target"] == "benchmark"
+    }
+
+
+def test_it_says_up_to_which_k_it_is_sound(data):
+    whole = {"small": (100, 10_000), "large": (100, 10_000)}
+    assert reach_of(data) == whole
+    said = data["verdict"]["sentence"]
+    assert "Sound up to k = 100. From k = 10,000 on, forecasts rest on the choice" in said
+    assert reach_of(data, put("comparison", None)) == whole
+    changed = copy.deepcopy(data)
+    changed["asked"]["k"] = [1, 1000]
+    changed["comparison"]["disagreement"][4] |= {"k": 1000, "family_share": 0.51}
+    assert reach_of(changed) == {"small": (1000, None), "large": (1, 1000)}
+    ruled = put("sensitivity", "rows", 1, "others_share", 0.9)  # at k = 100 of small
+    assert reach_of(data, ruled) == whole | {"small": (1, 10_000)}
+    moved = put("pooling", "beyond", [{"target": "benchmark", "system": "large", "k": 1}])
+    assert reach_of(data, moved) == whole | {"large": (None, 10_000)}
+    missed = put("checks", "rows", 0, "p_value", 0.01)
+    assert reach_of(data, missed) == whole | {"small": (None, 10_000)}
+    assert "Sound up to k: small at none, large 100." in judged_sentence(data, missed)
+
+
+def test_problems_held_to_be_impossible_end_what_is_sound(data):
+    """With 40 of 64 problems unsolved: 30 of them held impossible, or 10."""
+
+    def held(number):
+        def change(changed):
+            changed["asked"]["k"] = [1, 30, 100]
+            changed["data"]["systems"][0] |= {"unsolved": 40, "held_impossible": number}
+
+        return change
+
+    assert reach_of(data, held(10))["small"] == (100, None)
+    assert reach_of(data, held(30))["small"] == (30, 100)
+    level, first = judged(data, held(30))
+    assert level == "read the warnings"
+    assert first.startswith("Most problems not solved by small (75%) are held to be impossible.")
+
+
+def judged_sentence(data, change):
+    changed = copy.deepcopy(data)
+    change(changed)
+    return verdict(changed, MOST)["sentence"]
+
+
+def test_the_headline_is_the_largest_k_that_is_sound(data):
+    changed = copy.deepcopy(data)
+    changed["comparison"] = None
+    changed["verdict"] = verdict(changed, MOST)
+    small, large = headline(changed)
+    assert small.startswith("small: pass@k at k = 100 is ")
+    put("checks", "rows", 0, "p_value", 0.01)(changed)
+    changed["verdict"] = verdict(changed, MOST)
+    small, large = headline(changed)
+    assert small.startswith("small: pass@k at k = 1 is ")
+    assert small.endswith("; read why this is not held to be sound.")
+    assert large.startswith("large: pass@k at k = 100 is ")
+
+
+def test_attempts_too_few_to_tell_are_never_sound(tmp_path):
+    """Ten problems with one attempt each, and a hundred with two."""
+    for problems, attempts in ((10, 1), (100, 2)):
+        made = np.full(problems, attempts)
+        solved = np.random.default_rng(2).binomial(made, 0.4)
+        counts = bp.Counts(problem=np.arange(problems), attempts=made, successes=solved)
+        fit = bp.fit(counts, random_seed=1, progress=False)
+        found = bp.report(fit, tmp_path / "report.json", k=[1, 10], target="benchmark")
+        assert found["verdict"]["level"] == "read the warnings"
+        said = " ".join(reason["text"] for reason in found["verdict"]["reasons"])
+        assert "Nearly all problems of system were attempted once or twice." in said
+        assert [row["up_to"] for row in found["verdict"]["reach"]] == [None]
 
 
 def test_a_system_without_success_rests_on_the_prior(tmp_path):
@@ -211,11 +309,17 @@ def put(*path):
     return change
 
 
+def far_and_alone(data):
+    data["comparison"] = None
+    data["asked"]["k"] = [1, 10_000]
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
         (put("data", "log", {"errored": 3, "missing": 2, "errors": "drop", "attempts": 98}), "5 of 100 attempts of the log had no outcome and were left out."),
         (put("data", "log", {"errored": 5, "missing": 0, "errors": "fail", "attempts": 100}), "5 of 100 attempts of the log had no outcome and were counted as failures."),
+        (put("agreement", "rows", 1, "p_value", 0.009), "The attempts at large contradict the family: they show pass@"),
         (put("data", "systems", 1, "attempts", 0), "Nothing was attempted by large: the forecast is the prior."),
         (put("data", "systems", 1, "successes", 12_800), "No attempt of large was a failure."),
         (put("sensitivity", "rows", 2, "prior_share", 0.51), "At k = 10,000 the prior weighs more than the attempts in the forecast of small (51%)."),
@@ -223,7 +327,7 @@ def put(*path):
         (put("checks", "rows", 0, "p_value", 0.049), "Check of small: "),
         (put("comparison", "disagreement", 5, "family_share", 0.51), "At k = 10,000 the families disagree about large: which of them is right makes up to 51%"),
         (put("comparison", "warnings", ["LOO is unreliable"]), "Of the comparison of families: LOO is unreliable."),
-        (put("comparison", None), "k = 10,000 is more than 10 times the attempts made at any problem, and no other family was compared"),
+        (far_and_alone, "k = 10,000 is more than 10 times the attempts made at any problem, and no other family was compared"),
     ],
 )  # fmt: skip
 def test_what_is_found_is_a_warning_with_its_reason(data, change, text):

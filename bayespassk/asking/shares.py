@@ -115,18 +115,23 @@ def probability_impossible(fit: xr.DataTree, p: float = 0.0) -> xr.DataArray:
     0.0
     """
     (threshold,) = check_values(p, "p", "0 or more and below 1", lambda v: 0 <= v < 1)
-    fitted = opened(fit)
+    values = impossible(opened(fit), threshold)
     rows = fit["observed_data"].dataset.coords
     coords = {name: rows[name] for name in rows if rows[name].dims == ("row",)}
-    values = np.empty(len(coords["row"]))
+    return xr.DataArray(
+        values, dims="row", coords=coords, name="probability_impossible", attrs={"p": threshold}
+    )
+
+
+def impossible(fitted: Fitted, threshold: float = 0.0) -> Floats:
+    """Return for each problem the probability that its p is at most `threshold`, dims (row,)."""
+    values = np.empty(len(fitted.attempts))
     for parts in fitted.parts:
         for part in parts:
             blocks = [1 - above for _, above in _above(fitted.family, part, np.array([threshold]))]
             chances = np.concatenate(blocks).mean(0)[:, 0]
             values[part.rows] = chances[part.cells.inverse]
-    return xr.DataArray(
-        values, dims="row", coords=coords, name="probability_impossible", attrs={"p": threshold}
-    )
+    return values
 
 
 # The question ------------------------------------------------------------------------------------

@@ -11,15 +11,18 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.asking.guard import agreements
 from bayespassk.asking.moved import beyond, with_alone
 from bayespassk.asking.pass_at_k import PassAtK, TailExponent
 from bayespassk.asking.question import Question, ask
+from bayespassk.asking.shares import impossible
 from bayespassk.asking.summaries import summarize
 from bayespassk.asking.truth import ApparentPassAtK, FirstPassCorrect, TruePassAtK
 from bayespassk.counts import Counts
 from bayespassk.errors import ConvergenceWarning, LooWarning, OptionError
 from bayespassk.estimators import chen
 from bayespassk.families import Verified
+from bayespassk.judging.agreeing import explained
 from bayespassk.judging.averaging import disagreement_of
 from bayespassk.judging.comparing import compared
 from bayespassk.judging.prior import sensitivity_of
@@ -125,7 +128,7 @@ def collect(
         "data": {
             "stopping": counts.stopping,
             "log": json.loads(fit.tree.attrs["log"]) if "log" in fit.tree.attrs else None,
-            "systems": _systems(counts, benchmarks),
+            "systems": _systems(fit, benchmarks),
         },
         "forecast": {
             target: [
@@ -149,12 +152,27 @@ def collect(
             "stopping": found.attrs["stopping"],
             "rows": _rows(summarize_check(found)),
         },
-        "sensitivity": {"target": first, "rows": _rows(sensitivity_of(fit, draws))},
+        "agreement": _agreement(fit),
+        "sensitivity": {
+            "target": first,
+            "rows": [
+                row
+                for target, each in at_k.items()
+                for what, one in each.items()
+                for row in _rows(sensitivity_of(fit, one).assign(target=target, what=what))
+            ],
+        },
         "fits": {one: provenance(other) for one, other in fits.items()},
     }
     most = dict(zip(systems, fit.most_attempts.tolist(), strict=True))
     data = {"title": data["title"], "verdict": verdict(data, most)} | data
     return Findings(data, fit, counts, curves, found, None if verified else tail, table)
+
+
+def _agreement(fit: Fitted) -> dict[str, Any]:
+    """Return how the family agrees with the attempts, and which others do where it does not."""
+    others = explained(fit)
+    return {"rows": agreements(fit), "explained": None if others is None else _rows(others)}
 
 
 def _curves(fit: Fitted, ks: Ks, target: Target, seed: int) -> dict[str, xr.DataArray]:
@@ -224,8 +242,9 @@ def _title(systems: list[str], benchmarks: list[str]) -> str:
     return f"pass@k of {whose} on {on}"
 
 
-def _systems(counts: Counts, benchmarks: list[str]) -> list[dict[str, Any]]:
+def _systems(fit: Fitted, benchmarks: list[str]) -> list[dict[str, Any]]:
     """Return what was attempted, a row for each system."""
+    counts, never = fit.counts, impossible(fit)
     rows = []
     for i, (system, benchmark) in enumerate(zip(counts.systems, benchmarks, strict=True)):
         mine = counts.system_index == i
@@ -242,6 +261,8 @@ def _systems(counts: Counts, benchmarks: list[str]) -> list[dict[str, Any]]:
                 "unsolved": int(((solved == 0) & (made > 0)).sum()),
                 "always_solved": int(((solved == made) & (made > 0)).sum()),
                 "untried": int((made == 0).sum()),
+                "attempted_thrice": int((made >= 3).sum()),
+                "held_impossible": float(never[mine].sum()),
             }
         )
     return rows

@@ -56,14 +56,19 @@ MOST_LINES = 6
 
 
 def headline(data: Mapping[str, Any]) -> list[str]:
-    """Return the answer in a few sentences: the first target at the largest k."""
-    target, k = data["asked"]["targets"][0], max(data["asked"]["k"])
-    percent = _percent(data)
-    rows = [row for row in data["forecast"][target] if row["k"] == k]
+    """Return the answer in a few sentences: the first target, at the largest k that is sound.
+
+    Where none is, at the least asked for, and it says so.
+    """
+    target, percent = data["asked"]["targets"][0], _percent(data)
+    sound = {r["system"]: r["up_to"] for r in data["verdict"]["reach"] if r["target"] == target}
+    least = min(data["asked"]["k"])
     said = [
-        f"{row['system']}: {row['what']} at k = {k:,} is {_share(row['median'])} ({percent} "
-        f"credible interval {_share(row['lower'])} to {_share(row['upper'])})."
-        for row in rows
+        f"{row['system']}: {row['what']} at k = {row['k']:,} is {_share(row['median'])} ({percent} "
+        f"credible interval {_share(row['lower'])} to {_share(row['upper'])})"
+        + ("." if sound[row["system"]] is not None else "; read why this is not held to be sound.")
+        for row in data["forecast"][target]
+        if row["k"] == (sound[row["system"]] or least)
     ]
     if len(said) > MOST_LINES:
         return [f"{len(data['data']['systems'])} systems; see the forecasts below."]
@@ -377,6 +382,7 @@ def _sensitivity(data: Mapping[str, Any]) -> Section:
                         "–" if row["band_ratio"] is None else f"{row['band_ratio']:.3f}",
                     )
                     for row in found["rows"]
+                    if row["target"] == found["target"] and row["what"] == found["rows"][0]["what"]
                 ),
                 (False, *[True] * (4 + pooled)),
             ),

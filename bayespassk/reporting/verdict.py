@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bayespassk.asking.guard import contradicted
 from bayespassk.asking.influence import FAR, LIMIT, MOST_SHIFT
 from bayespassk.options import FINDING
+from bayespassk.reporting.reach import held_impossible, reach, reach_sentence
 
 __all__ = ["LEVELS", "verdict"]
 
@@ -15,6 +17,9 @@ SENTENCES = {
     WARNINGS: "The forecasts can be used if what is said here is kept in mind.",
     UNUSABLE: "The sampler did not converge: these numbers are not those of the model.",
 }
+
+MOST_FEW = 0.1
+"""Share of problems with three attempts or more below which the spread of p is not told."""
 
 NAMED = 3
 """How many cases of one kind are told; the rest are counted."""
@@ -31,6 +36,9 @@ def verdict(data: Mapping[str, Any], most: Mapping[str, int]) -> dict[str, Any]:
     reasons = [
         *_sampler(data),
         *_attempts(data["data"]),
+        *_few(data),
+        *_impossible(data["data"]["systems"]),
+        *_agreement(data["agreement"]),
         *_check(data["checks"]["rows"]),
         *_prior(data["sensitivity"]["rows"]),
         *_pooling(data["pooling"]["beyond"]),
@@ -38,11 +46,83 @@ def verdict(data: Mapping[str, Any], most: Mapping[str, int]) -> dict[str, Any]:
     ]
     reasons.sort(key=lambda reason: -LEVELS.index(reason[0]))
     level = reasons[0][0]
+    found = reach(data, most, _blocked(data, level))
     return {
         "level": level,
-        "sentence": SENTENCES[level],
+        "sentence": f"{SENTENCES[level]} {reach_sentence(found, data['asked']['k'])}",
+        "reach": found,
         "reasons": [{"level": one, "text": text} for one, text in reasons],
     }
+
+
+def _blocked(data: Mapping[str, Any], level: str) -> set[str]:
+    """Return the systems none of whose forecasts is sound, at whatever k."""
+    systems = data["data"]["systems"]
+    if level == UNUSABLE:
+        return {row["system"] for row in systems}
+    bare = {row["system"] for row in systems if not 0 < row["successes"] < row["attempts"]}
+    wrong = {row["system"] for row in contradicted(data["agreement"]["rows"])}
+    missed = {row["system"] for row in data["checks"]["rows"] if row["p_value"] < FINDING}
+    return bare | wrong | missed | set(_too_few(systems))
+
+
+def _too_few(systems: list[dict[str, Any]]) -> list[str]:
+    """Return the systems with too few attempts at nearly all problems to tell how p is spread."""
+    return [
+        row["system"]
+        for row in systems
+        if row["attempts"]
+        and row["attempted_thrice"] < MOST_FEW * (row["problems"] - row["untried"])
+    ]
+
+
+def _few(data: Mapping[str, Any]) -> Iterator[Reason]:
+    """Say where the attempts cannot tell a problem that is hard from one that had no luck."""
+    few = _too_few(data["data"]["systems"])
+    if few:
+        yield (
+            WARNINGS,
+            f"Nearly all problems of {_some(few)} were attempted once or twice. That says next to "
+            "nothing of how p is spread over problems, on which every forecast beyond the attempts "
+            "rests: it is the prior's. Three attempts or more at each problem would tell.",
+        )
+
+
+def _impossible(systems: list[dict[str, Any]]) -> Iterator[Reason]:
+    """Say where a forecast takes problems for impossible that may only be rarely solved."""
+    found = held_impossible(systems)
+    if found:
+        some = _some([f"{system} ({share:.0%})" for system, share in found.items()])
+        yield (
+            WARNINGS,
+            f"Most problems not solved by {some} are held to be impossible. The attempts do not "
+            "tell these from problems that are solved once in more attempts than were made: "
+            "beyond a third of the attempts, the forecast rests on that.",
+        )
+
+
+def _agreement(found: Mapping[str, Any]) -> Iterator[Reason]:
+    """Say where the attempts contradict the family, and which family they do not."""
+    wrong = contradicted(found["rows"])
+    for row in wrong[:NAMED]:
+        others = [
+            one["family"]
+            for one in (found["explained"] or [])[1:]
+            if one["system"] == row["system"] and one["p_value"] >= FINDING
+        ]
+        remedy = (
+            f"{others[0]} agrees with them."
+            if others
+            else "None of the families that need no sampler agrees with them."
+        )
+        yield (
+            WARNINGS,
+            f"The attempts at {row['system']} contradict the family: they show pass@{row['k']:,} = "
+            f"{row['estimate']:.3f}, and the family {row['expected']:.3f} (p = "
+            f"{row['p_value']:.2g}). {remedy}",
+        )
+    if len(wrong) > NAMED:
+        yield WARNINGS, f"The attempts at {len(wrong) - NAMED:,} further systems contradict it too."
 
 
 def _sampler(data: Mapping[str, Any]) -> Iterator[Reason]:
@@ -125,7 +205,8 @@ def _prior(rows: list[dict[str, Any]]) -> Iterator[Reason]:
         )
         return
     k = max(row["k"] for row in ruled)
-    worst = sorted((row for row in ruled if row["k"] == k), key=lambda row: row["own_share"])
+    at_k = sorted((row for row in ruled if row["k"] == k), key=lambda row: -row["own_share"])
+    worst = list({row["system"]: row for row in at_k}.values())[::-1]
     what, own = "the prior weighs", "the attempts"
     if pooled:
         what, own = "prior and other systems weigh", "a system's own attempts"
@@ -198,10 +279,10 @@ def _families(data: Mapping[str, Any], most: Mapping[str, int]) -> Iterator[Reas
         )
     elif far:
         yield (
-            SOUND,
-            f"At k = {k:,}, far beyond the attempts made (at most {max(most.values()):,} at a "
-            "problem), which of the families compared is right makes less than half of the "
-            "variance. Whether others would agree is not known.",
+            WARNINGS,
+            f"k = {k:,} is more than {FAR} times the attempts made at any problem: the forecast "
+            "rests on the choice of the family. Those compared agree there: which of them is right "
+            "makes less than half of the variance. Whether others would agree is not known.",
         )
 
 
