@@ -52,7 +52,7 @@ def by_sums(counts, family, points):
 
 @pytest.mark.parametrize(
     ("family", "points"),
-    [(bp.Beta(), 400), (bp.LogitNormal(), 300), (bp.LibbyNovick(), 70)],
+    [(bp.Beta(), 400), (bp.LogitNormal(), 300), (bp.LibbyNovick(), 110)],
     ids=lambda one: getattr(one, "name", ""),
 )
 def test_posteriors_are_those_of_plain_sums(alone, family, points):
@@ -127,9 +127,9 @@ def test_of_a_share_that_nothing_needs_the_whole_left_tail_is_kept():
     fit = bp.fit(counts, bp.ZeroInflated(bp.Beta()), draws=4000, random_seed=1, **QUIET)
     assert bp.diagnostics(fit).converged
     draws = fit["posterior"]["logit_zero"].values
-    # No problem of 100 without a success: with a share z, (1-z)^100, and z is logistic about -2.
-    x = np.linspace(-60, 20, 400_001)
-    weight = sp.softmax(-100 * np.logaddexp(0, x) + stats.logistic.logpdf(x, -2.0))
+    # No problem of 100 without a success: with a share z, (1-z)^100, and z is logistic about -6.
+    x = np.linspace(-120, 20, 400_001)
+    weight = sp.softmax(-100 * np.logaddexp(0, x) + stats.logistic.logpdf(x, -6.0, 2.0))
     mean = weight @ x
     sd = np.sqrt(weight @ (x - mean) ** 2)
     exact = fit["exact"]["logit_zero"].values[:, 0]
@@ -324,3 +324,17 @@ def test_a_posterior_that_no_lattice_holds_is_told(alone, monkeypatch):
     ):
         fit = bp.fit(alone, bp.Beta(), random_seed=1, **QUIET)
     assert not bp.diagnostics(fit).converged
+
+
+@pytest.mark.parametrize("points", [5, lattice.RUN, 3 * lattice.RUN + 7])
+def test_a_point_is_drawn_as_often_as_its_weight_says(points):
+    rng = np.random.default_rng(points)
+    weight = rng.exponential(size=points).astype(np.float32)
+    weight[::3] = 0.0
+    drawn = lattice._one_each(np.tile(weight, (20_000, 1)), rng)
+    times = np.bincount(drawn, minlength=points)
+    assert times[weight == 0].sum() == 0
+    some = weight > 0
+    want = weight[some].astype(float)
+    want *= len(drawn) / want.sum()
+    assert stats.chisquare(times[some], want).pvalue > 1e-6
