@@ -6,9 +6,9 @@ from typing import Literal
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
 from bayespassk.logs.csv_table import read_csv
-from bayespassk.logs.reading import read
+from bayespassk.logs.reading import read, read_attempts
 
-__all__ = ["load_example", "read", "read_csv"]
+__all__ = ["load_example", "read", "read_attempts", "read_csv"]
 
 EXAMPLES = {"simulated": (), "arithmetic": ("p",)}
 """The examples, and the columns of each that are kept as covariates."""

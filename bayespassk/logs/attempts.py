@@ -5,13 +5,16 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayespassk.counts import Counts
 from bayespassk.errors import CountsError, OptionError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["ERRORS", "Outcome", "Tally"]
 
@@ -112,6 +115,11 @@ class Tally:
         Names that go before those of the log.
     stopping : str, optional
         How attempts were ended; goes before what the log says.
+    keep : bool
+        Keep each attempt with its outcome, in the order of the log, for :meth:`attempts`; then a
+        problem may be in several files, each a run.
+    runs : sequence of str
+        Columns of a table that say together of which run an attempt is.
     """
 
     def __init__(
@@ -121,6 +129,8 @@ class Tally:
         system: str | None = None,
         benchmark: str | None = None,
         stopping: str | None = None,
+        keep: bool = False,
+        runs: Sequence[str] = (),
     ):
         if errors not in ERRORS:
             raise OptionError(
@@ -143,6 +153,9 @@ class Tally:
         self._broken: dict[str, list[Any]] = {}
         self._first_without = ""
         self._covariates: list[Mapping[str, Any]] = []
+        self.keeps, self.runs = keep, tuple(runs)
+        self._kept_row, self._kept_outcome, self._kept_run = array("i"), array("b"), array("i")
+        self._run_names: dict[str, int] = {}
 
     def begin(self, path: Path) -> None:
         """Say that what follows is from another file, in which no problem may occur again."""
@@ -167,7 +180,7 @@ class Tally:
                 column.append(0)
             self._owner.append(self._file)
             self._covariates.append(covariates or {})
-        elif self._owner[row] != self._file:
+        elif self._owner[row] != self._file and not self.keeps:
             first = self._files[self._owner[row]]
             self._owner[row] = self._file
             self._breaks(
@@ -186,8 +199,15 @@ class Tally:
         row = self._rows.get((*key, str(problem)))
         return row is not None and self._owner[row] == self._file
 
-    def add(self, row: int, outcome: int | None, where: str = "", times: int = 1) -> None:
-        """Add an attempt, or several alike; an outcome of None is none."""
+    def add(
+        self, row: int, outcome: int | None, where: str = "", times: int = 1, kept: bool = False
+    ) -> None:
+        """Add an attempt, or several alike; an outcome of None is none.
+
+        `kept` says that :meth:`keep` was told of it.
+        """
+        if self.keeps and not kept:
+            self.keep(np.full(times, row), np.full(times, -1 if outcome is None else outcome))
         if outcome is None:
             self._without[row] += times
             self.log_errored += times
@@ -196,10 +216,52 @@ class Tally:
             self._attempts[row] += times
             self._successes[row] += times * outcome
 
-    def add_score(self, row: int, score: Any, outcome: Outcome, where: str, times: int = 1) -> None:
+    def keep(
+        self, rows: NDArray[Any], outcomes: NDArray[Any], runs: Sequence[str] | None = None
+    ) -> None:
+        """Keep attempts in their order: 1, 0, or -1 for no outcome; runs are files by default."""
+        if runs is None:
+            codes = np.full(len(rows), self._code(self._files[self._file]), dtype=np.int32)
+        else:
+            codes = np.array([self._code(run) for run in runs], dtype=np.int32)
+        self._kept_row.frombytes(np.asarray(rows, dtype=np.int32).tobytes())
+        self._kept_outcome.frombytes(np.asarray(outcomes, dtype=np.int8).tobytes())
+        self._kept_run.frombytes(codes.tobytes())
+
+    def _code(self, run: str) -> int:
+        return self._run_names.setdefault(run, len(self._run_names))
+
+    def attempts(self) -> "pd.DataFrame":
+        """Return the attempts that were kept, those without an outcome as `errors` has it."""
+        import pandas as pd
+
+        self.check()
+        row = np.frombuffer(self._kept_row, dtype=np.int32)
+        outcome = np.frombuffer(self._kept_outcome, dtype=np.int8)
+        run = np.frombuffer(self._kept_run, dtype=np.int32)
+        names = pd.DataFrame(list(self._rows), columns=["benchmark", "system", "problem"])
+        frame = names.iloc[row].reset_index(drop=True)
+        frame["run"] = np.array(list(self._run_names), dtype=object)[run]
+        frame["attempt"] = frame.groupby(["benchmark", "system", "problem"], sort=False).cumcount()
+        frame["success"] = outcome.astype(np.int64)
+        if self.errors == "fail":
+            frame["success"] = frame["success"].clip(lower=0)
+        frame = frame[frame["success"] >= 0].reset_index(drop=True)
+        frame.attrs["stopping"] = self.stopping or self._noted or "fixed"
+        return frame
+
+    def add_score(
+        self,
+        row: int,
+        score: Any,
+        outcome: Outcome,
+        where: str,
+        times: int = 1,
+        kept: bool = False,
+    ) -> None:
         """Add attempts that were scored, or remember that their score cannot be read."""
         try:
-            self.add(row, outcome(score), where, times)
+            self.add(row, outcome(score), where, times, kept)
         except CountsError as error:
             self._attempts[row] += times
             shown = repr(score)
@@ -218,7 +280,9 @@ class Tally:
             self._first_without = self._first_without or where
 
     def name_attempt(self, row: int, attempt: Any) -> None:
-        """Remember the number or name of an attempt, which may occur once in a row."""
+        """Remember the number or name of an attempt, which may occur once in a row (and run)."""
+        if self.keeps:
+            attempt = f"{self._file}: {attempt}"
         if not isinstance(attempt, int) or not 0 <= attempt < 2**62:
             attempt = -1 - self._labels.setdefault(str(attempt), len(self._labels))
         self._seen_row.append(row)
@@ -228,6 +292,9 @@ class Tally:
         """Remember the names of many attempts, given as text."""
         import pandas as pd
 
+        if self.keeps:
+            recent = np.frombuffer(self._kept_run, dtype=np.int32)[-len(rows) :]
+            attempts = [f"{run}: {one}" for run, one in zip(recent, attempts, strict=True)]
         codes, names = pd.factorize(np.asarray(attempts, dtype=object))
         known = [self._labels.setdefault(str(name), len(self._labels)) for name in names]
         self._seen_row.frombytes(rows.astype(np.int32).tobytes())

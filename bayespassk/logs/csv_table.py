@@ -194,9 +194,43 @@ def add_attempts(tally: Tally, frame: "pd.DataFrame", outcome: Outcome) -> None:
     )
     for pair, at, size in zip(pairs.tolist(), where.tolist(), sizes.tolist(), strict=True):
         row, score = int(rows[pair // len(scores)]), _plain(scores[pair % len(scores)])
-        tally.add_score(row, score, outcome, f"row {frame.index[at] + 1:,}", times=size)
+        tally.add_score(
+            row, score, outcome, f"row {frame.index[at] + 1:,}", times=size, kept=tally.keeps
+        )
+    if tally.keeps:
+        _keep(tally, frame, rows[groups], codes, [_plain(score) for score in scores], outcome)
     if "attempt" in frame:
         tally.name_attempts(rows[groups], frame["attempt"].to_numpy(dtype=object))
+
+
+def _keep(
+    tally: Tally,
+    frame: "pd.DataFrame",
+    rows: Any,
+    codes: Any,
+    scores: list[Any],
+    outcome: Outcome,
+) -> None:
+    """Keep the attempts of a table in their order, with their runs."""
+    import numpy as np
+
+    outcomes = []
+    for score in scores:
+        try:
+            found = outcome(score)
+        except CountsError:  # which the tally remembers
+            found = None
+        outcomes.append(-1 if found is None else found)
+    runs = None
+    if tally.runs:
+        missing = [name for name in tally.runs if name not in frame]
+        if missing:
+            raise CountsError(
+                f"run names the column {missing[0]!r}, which is not there; the columns found are "
+                f"{', '.join(repr(str(name)) for name in frame)}"
+            )
+        runs = frame[list(tally.runs)].astype(str).agg(", ".join, axis=1).tolist()
+    tally.keep(rows, np.array(outcomes)[codes], runs)
 
 
 def _plain(value: Any) -> Any:

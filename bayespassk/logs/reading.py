@@ -1,11 +1,11 @@
 """From a file or folder to counts: what format is it, which options has it, and is it whole."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,10 @@ from bayespassk.logs.attempts import Tally
 from bayespassk.logs.files import hashed
 from bayespassk.logs.peeking import Peek, peek
 
-__all__ = ["FORMATS", "logs_in", "read"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FORMATS", "logs_in", "read", "read_attempts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +220,81 @@ def read(
     return counts.with_provenance(provenance)
 
 
+def read_attempts(
+    log: str | PathLike[str],
+    format: str = "auto",  # noqa: A002 -- as for read
+    *,
+    run: str | Sequence[str] = (),
+    errors: str = "raise",
+    system: str | None = None,
+    benchmark: str | None = None,
+    stopping: str | None = None,
+    **options: Any,
+) -> "pd.DataFrame":
+    r"""Return the attempts in an evaluation log one by one, in the order of the log.
+
+    :func:`read` adds them up; what depends on their order, or on the run that they are of, is seen
+    here only: :func:`bayespassk.independence`.
+
+    Parameters
+    ----------
+    log : path
+        A file, or a folder in which the same problem may be in several files: then each file is a
+        run.
+    format, errors, system, benchmark, stopping, **options
+        As for :func:`read`.
+    run : str or sequence of str
+        Columns of a CSV table with one row per attempt that say of which run an attempt is, as
+        "seed", or ("seed", "temperature"). By default each file is a run.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each attempt with an outcome, in order, with columns benchmark, system, problem,
+        run (text), attempt (from 0, by problem), success (0 or 1). Attempts without an outcome are
+        failures with errors="fail", and left out with "drop". ``attrs`` has the `stopping` rule.
+
+    Raises
+    ------
+    CountsError, InputError, OptionError
+        As for :func:`read`; or the log holds counts only.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, bayespassk as bp
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "attempts.csv")
+    >>> _ = path.write_text("problem,seed,success\na,1,1\na,1,0\na,2,1\n")
+    >>> bp.read_attempts(path, run="seed")[["problem", "run", "attempt", "success"]]
+      problem run  attempt  success
+    0       a   1        0        1
+    1       a   1        1        0
+    2       a   2        2        1
+    """
+    if format != "auto" and format not in FORMATS:
+        raise OptionError(f"format must be 'auto' or one of {_listed()}; got {format!r}")
+    columns = (run,) if isinstance(run, str) else tuple(run)
+    chosen, files = _files(Path(log), format, runs=True)
+    if columns and chosen != "csv":
+        raise OptionError(
+            f"run names columns of a CSV table; {log} is {FORMATS[chosen].title}, of which each "
+            "file is a run"
+        )
+    if stopping is not None:
+        batch_size(stopping)
+    tally = Tally(
+        errors, system=system, benchmark=benchmark, stopping=stopping, keep=True, runs=columns
+    )
+    used = _checked(chosen, options)
+    for path in files:
+        tally.begin(path)
+        if FORMATS[chosen].read(path, tally, **used) is not None:
+            raise CountsError(
+                f"{path}: it holds counts, one row per problem, from which the order of attempts "
+                "and their runs cannot be told. What to do: give the log with one row per attempt"
+            )
+    return tally.attempts()
+
+
 def _checked(chosen: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options, or raise an error if the format does not know one of them."""
     known = FORMATS[chosen].options
@@ -229,8 +307,12 @@ def _checked(chosen: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return dict(options)
 
 
-def _files(log: Path, format: str) -> tuple[str, list[Path]]:  # noqa: A002
-    """Return the format of a log and its files."""
+def _files(
+    log: Path,
+    format: str,  # noqa: A002
+    runs: bool = False,
+) -> tuple[str, list[Path]]:
+    """Return the format of a log and its files, of which several may be tables if each is a run."""
     if not log.is_dir():
         return (format if format != "auto" else _recognised(peek(log))), [log]
     found: dict[str, list[Path]] = {}
@@ -255,7 +337,7 @@ def _files(log: Path, format: str) -> tuple[str, list[Path]]:  # noqa: A002
             f"{', '.join(SUFFIXES)}"
         )
     ((chosen, files),) = found.items()
-    if len(files) > 1 and chosen in ("csv", "parquet", "matrix"):
+    if len(files) > 1 and chosen in ("csv", "parquet", "matrix") and not runs:
         raise InputError(
             f"{log}: holds {len(files):,} tables, and a table is a log of its own: read one, such "
             f"as {files[0]}"
