@@ -20,11 +20,12 @@ from bayespassk.cli.options import (
     reading_options,
     sampling_options,
     seed_option,
+    stopping_option,
     target_option,
     verifier_options,
 )
 from bayespassk.cli.printing import check_folders, show, write_figure
-from bayespassk.cli.sources import fit_families, fit_of, fits_of, read_log
+from bayespassk.cli.sources import fit_families, fit_of, fits_of, read_log, take_reading
 from bayespassk.errors import OptionError
 
 __all__: list[str] = []
@@ -73,12 +74,13 @@ def check_command(
 @cli.command("independence")
 @click.argument("log", metavar="LOG", type=click.Path())
 @option("--run", "run", default="", help="Columns of a CSV table that say which run, with commas.")
-@option("--errors", default="raise", help="Attempts without an outcome: raise, drop or fail.")
 @format_option
 @output_option
 @seed_option
+@reading_options
+@stopping_option
 def independence_command(
-    log: str, run: str, errors: str, form: str, output: str | None, seed: int | None
+    log: str, run: str, form: str, output: str | None, seed: int | None, **options: Any
 ) -> None:
     """Test whether attempts depend on each other: runs, copies, drift.
 
@@ -90,7 +92,7 @@ def independence_command(
 
     check_folders(output)
     columns = tuple(name for name in run.split(",") if name)
-    attempts = read_attempts(log, run=columns, errors=errors)
+    attempts = read_attempts(log, run=columns, **take_reading(options))
     table = independence(attempts, random_seed=1 if seed is None else seed)
     meta = {"attempts": len(attempts), "stopping": attempts.attrs["stopping"]}
     show(form, output, table, meta, f"{texts.as_independence(table)}\n")

@@ -27,7 +27,8 @@ __all__ = ["as_report_csv", "as_report_json", "write_html", "write_latex", "writ
 CAVEAT = (
     "A verdict of sound is no proof. The attempts say nothing about success probabilities far "
     "below one over their number, so that far beyond them a forecast rests on the family and its "
-    "priors; attempts must be independent given the problem, and a success must be a success."
+    "priors; attempts must be independent given the problem, which counts alone cannot tell "
+    "(bp.independence can, from attempts by run or in order), and a success must be a success."
 )
 
 
