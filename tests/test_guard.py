@@ -49,6 +49,7 @@ def test_a_forecast_says_where_the_attempts_contradict_its_family(half, fit_of_h
 
 def test_a_family_that_is_right_is_not_told_of(half):
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bp.errors.ForecastWarning)  # half are impossible
         warnings.simplefilter("error", bp.errors.FamilyWarning)
         bp.forecast(bp.fit(half.select("right"), bp.Beta(), **QUIET), 1000)
         bp.forecast(bp.fit(half.select("wrong"), bp.ZeroInflated(bp.Beta()), **QUIET), 1000)
@@ -76,3 +77,33 @@ def test_the_command_line_says_so_in_json_and_on_standard_error(half, tmp_path):
     assert families.index("zero-inflated-beta") < families.index("kumaraswamy")
     done = run("check", path, *given[:-1], "table")
     assert "wrong: zero-inflated-beta has pass@" in done.stdout
+
+
+def lumps(problems=120, attempts=30):
+    """Attempts at problems of which 60% are solved about once in 400, the others half of the time."""
+    rng = np.random.default_rng(5)
+    p = np.where(np.arange(problems) < 0.6 * problems, 0.0025, rng.uniform(0.4, 0.8, problems))
+    return bp.Counts(
+        problem=np.arange(problems),
+        attempts=np.full(problems, attempts),
+        successes=rng.binomial(attempts, p) * (np.arange(problems) >= 0.6 * problems),
+    )
+
+
+def test_problems_held_to_be_impossible_are_told_of():
+    """None of the rare ones is solved: whether they are impossible the attempts do not say."""
+    fit = bp.fit(lumps(), **QUIET)
+    with pytest.warns(
+        bp.errors.ForecastWarning, match="most problems not solved by 1 of 1"
+    ) as told:
+        bp.forecast(fit, [1, 100])
+    (one,) = [w.message for w in told if "impossible" in str(w.message)]
+    assert one.systems == ("system",)
+    assert one.k == 100
+    share = bp.probability_impossible(fit).values[lumps().successes == 0].mean()
+    assert f"{share:.0%} of 'system'" in str(one)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bp.forecast(fit, 10)  # a third of the attempts
+        warnings.simplefilter("ignore", bp.errors.FamilyWarning)
+        bp.forecast(bp.fit(lumps(), bp.LibbyNovick(), **QUIET), 100)

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayespassk.arrays import Floats, Ints
-from bayespassk.asking.guard import guarded, warn_if_contradicted
+from bayespassk.asking.guard import guarded, warn_if_contradicted, warn_if_impossible
 from bayespassk.asking.moved import warn_if_moved, with_alone
 from bayespassk.asking.question import Kind, Mean, Question, ask
 from bayespassk.asking.seen import Seen
@@ -77,7 +77,8 @@ def forecast(
         At the largest k, the prior weighs more than all else, or, beyond 10 times the attempts
         made at any problem, prior and other systems more than the attempts; or at any k, twice the
         weight of the prior against half of it shifts the mean by more than 0.75 standard
-        deviations. See :func:`bayespassk.sensitivity`.
+        deviations (see :func:`bayespassk.sensitivity`); or most problems not solved are held to be
+        impossible, and k is beyond a third of the attempts.
     PoolingWarning
         Pooling moved a median beyond the 95% band of the system alone.
     FamilyWarning
@@ -113,6 +114,7 @@ def forecast(
     draws = guarded(fitted, draws)
     warn_if_moved(draws, band)
     warn_if_contradicted(draws)
+    warn_if_impossible(fitted, draws)
     return draws
 
 

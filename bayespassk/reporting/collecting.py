@@ -11,11 +11,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayespassk.asking.guard import agreements
+from bayespassk.asking.guard import agreements, held_impossible
 from bayespassk.asking.moved import beyond, with_alone
 from bayespassk.asking.pass_at_k import PassAtK, TailExponent
 from bayespassk.asking.question import Question, ask
-from bayespassk.asking.shares import impossible
 from bayespassk.asking.summaries import summarize
 from bayespassk.asking.truth import ApparentPassAtK, FirstPassCorrect, TruePassAtK
 from bayespassk.counts import Counts
@@ -244,7 +243,7 @@ def _title(systems: list[str], benchmarks: list[str]) -> str:
 
 def _systems(fit: Fitted, benchmarks: list[str]) -> list[dict[str, Any]]:
     """Return what was attempted, a row for each system."""
-    counts, never = fit.counts, impossible(fit)
+    counts, never = fit.counts, held_impossible(fit)
     rows = []
     for i, (system, benchmark) in enumerate(zip(counts.systems, benchmarks, strict=True)):
         mine = counts.system_index == i
@@ -262,7 +261,7 @@ def _systems(fit: Fitted, benchmarks: list[str]) -> list[dict[str, Any]]:
                 "always_solved": int(((solved == made) & (made > 0)).sum()),
                 "untried": int((made == 0).sum()),
                 "attempted_thrice": int((made >= 3).sum()),
-                "held_impossible": float(never[mine].sum()),
+                "held_impossible": never.get(system),
             }
         )
     return rows

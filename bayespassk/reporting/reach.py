@@ -5,12 +5,9 @@ from typing import Any
 
 from bayespassk.asking.influence import FAR, LIMIT, MOST_SHIFT
 
-__all__ = ["held_impossible", "reach", "reach_sentence"]
+__all__ = ["reach", "reach_sentence"]
 
 NAMED = 3
-
-LEAST = 0.02
-"""Share of a benchmark's problems, held to be impossible, from which on it matters."""
 
 type Where = tuple[str, str, int]
 """Target, system and k."""
@@ -31,7 +28,8 @@ def reach(
     smallest k asked for that is so far beyond the attempts, or at which families disagree; None
     where there is none.
     """
-    against, never = set(_against(data)), held_impossible(data["data"]["systems"])
+    against = set(_against(data))
+    never = {row["system"] for row in data["data"]["systems"] if row["held_impossible"]}
     apart = set(_apart(data, most))
     rows = []
     for target in data["asked"]["targets"]:
@@ -52,19 +50,6 @@ def reach(
                 {"target": target, "system": system, "up_to": up_to, "rests_on_family_from": family}
             )
     return rows
-
-
-def held_impossible(systems: list[dict[str, Any]]) -> dict[str, float]:
-    """Return of each system which share of the problems not solved is held to be impossible.
-
-    Only where that is most of them, and makes a difference.
-    """
-    shares = {
-        row["system"]: row["held_impossible"] / row["unsolved"]
-        for row in systems
-        if row["unsolved"] and row["held_impossible"] > LEAST * row["problems"]
-    }
-    return {system: share for system, share in shares.items() if share > LIMIT}
 
 
 def _against(data: Mapping[str, Any]) -> Iterator[Where]:

@@ -6,7 +6,7 @@ from typing import Any
 from bayespassk.asking.guard import contradicted
 from bayespassk.asking.influence import FAR, LIMIT, MOST_SHIFT
 from bayespassk.options import FINDING
-from bayespassk.reporting.reach import held_impossible, reach, reach_sentence
+from bayespassk.reporting.reach import reach, reach_sentence
 
 __all__ = ["LEVELS", "verdict"]
 
@@ -90,9 +90,9 @@ def _few(data: Mapping[str, Any]) -> Iterator[Reason]:
 
 def _impossible(systems: list[dict[str, Any]]) -> Iterator[Reason]:
     """Say where a forecast takes problems for impossible that may only be rarely solved."""
-    found = held_impossible(systems)
+    found = [row for row in systems if row["held_impossible"]]
     if found:
-        some = _some([f"{system} ({share:.0%})" for system, share in found.items()])
+        some = _some([f"{row['system']} ({row['held_impossible']:.0%})" for row in found])
         yield (
             WARNINGS,
             f"Most problems not solved by {some} are held to be impossible. The attempts do not "
