@@ -124,7 +124,7 @@ def fit(
         Names of covariates of `counts`, or a formula such as "level + log(size)", which the
         parameters depend on: additively, on the scale that their names say (log a, logit of the
         mean). Those that differ between systems only need pooling="partial".
-    draws, tune : int, default 1000 and 1000, more for families that mix more slowly and for pooling
+    draws, tune : int, default 1000 and 1000, by NUTS more for families that mix slowly and pooling
         Draws kept, and draws spent on tuning the sampler, a chain. Only NUTS has use for `tune`.
     chains : int
         Independent chains; draws that are independent anyway are dealt out to as many.
@@ -216,6 +216,8 @@ def fit_with(
         and isinstance(family, Family)
     ):
         draws = family.draws * 3 // 2  # spreads mix more slowly than parameters
+    if draws is None and method == "quadrature":
+        draws = Family.draws  # they are independent, whatever the family
     size = _size(family, draws, tune, chains, target_accept)
     _check_options(counts, family, method, pooling, size)
     seed = seed_of(random_seed)
