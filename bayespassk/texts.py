@@ -149,7 +149,10 @@ def as_json(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
 
 def as_agreement(table: "pd.DataFrame") -> str:
     """Return which families agree with attempts that contradict that of a fit."""
-    first = "Families beside Chen's estimate, where they are furthest apart, the best first:"
+    first = (
+        "Families beside Chen's estimate, where they are furthest apart: that of the fit, then the "
+        "others, the best first:"
+    )
     lines = [
         f"{visible(str(row.system))}: {row.family} has pass@{row.k:,} = {row.expected:.3f}, "
         f"the attempts {row.estimate:.3f} (p = {row.p_value:.2g})"
@@ -158,14 +161,20 @@ def as_agreement(table: "pd.DataFrame") -> str:
     return "\n".join([first, *lines])
 
 
-def as_independence(table: "pd.DataFrame") -> str:
+def as_independence(table: "pd.DataFrame", stopping: str) -> str:
     """Return what is known of attempts that depend on each other, a sentence each."""
+    if table.empty:
+        ended = "" if stopping == "fixed" else f", and attempts were ended by outcomes ({stopping})"
+        return (
+            "Nothing can be asked: of no system are there several runs and problems that were "
+            f"solved sometimes, but not always{ended}."
+        )
     lines = []
     for row in table.itertuples(index=False):
         p_value = float(str(row.p_value))
         p = f" (p = {p_value:.2g})" if math.isfinite(p_value) else ""
         lines.append(f"{visible(str(row.system))}, {row.question}: {row.finding}{p}.")
-    return "\n".join(lines or ["Nothing can be asked: no problem was solved sometimes."])
+    return "\n".join(lines)
 
 
 def as_csv(table: "pd.DataFrame") -> str:

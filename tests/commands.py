@@ -12,15 +12,14 @@ import warnings
 from dataclasses import dataclass
 from unittest import mock
 
+from bayespassk import errors
 from bayespassk.cli import main
-from bayespassk.errors import (
-    ConvergenceWarning,
-    FamilyWarning,
-    ForecastWarning,
-    LooWarning,
-    PoolingWarning,
-    PriorDrivenWarning,
-)
+
+OURS = [
+    one
+    for one in vars(errors).values()
+    if isinstance(one, type) and issubclass(one, Warning) and one.__module__ == errors.__name__
+]
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,7 @@ def run(*arguments, status=0):
         mock.patch.dict(os.environ, {"COLUMNS": "100"}),
         warnings.catch_warnings(),  # which puts back what shows them, too
     ):
-        for ours in (
-            ConvergenceWarning,
-            FamilyWarning,
-            ForecastWarning,
-            LooWarning,
-            PoolingWarning,
-            PriorDrivenWarning,
-        ):
+        for ours in OURS:
             warnings.simplefilter("default", ours)
         try:
             main()

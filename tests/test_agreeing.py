@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import bayespassk as bp
+from bayespassk.asking.guard import agreements
 from bayespassk.judging.agreeing import explained
 from bayespassk.posterior.fitted import opened
 
@@ -39,7 +40,7 @@ def test_each_system_has_its_own_rows(fit):
     table = bp.agreement(fit, ["kumaraswamy", "beta"])
     assert table["system"].tolist() == ["small"] * 3 + ["large"] * 3
     assert set(table["family"]) == {"beta", "kumaraswamy", "beta with other priors"}
-    assert explained(opened(fit)) is None
+    assert explained(opened(fit), agreements(opened(fit))) is None
 
 
 def test_what_is_not_a_family_is_refused(fit):

@@ -169,7 +169,7 @@ def test_attempts_of_a_table_keep_their_order_and_runs(tmp_path):
     assert found["attempt"].tolist() == [0, 0, 1, 2]
     assert found["success"].tolist() == [1, 0, 0, 1]
     assert found.attrs["stopping"] == "fixed"
-    with pytest.raises(bp.errors.CountsError, match="run names the column 'worker'"):
+    with pytest.raises(bp.errors.CountsError, match=r"a\.csv: run names the column 'worker'"):
         bp.read_attempts(path, run="worker")
     path.write_text("problem,seed,attempt,success\nx,1,0,1\nx,1,0,0\n")
     with pytest.raises(bp.errors.CountsError, match="each attempt at a problem must occur once"):
@@ -192,7 +192,7 @@ def test_attempts_without_outcome_and_tables_of_counts(tmp_path):
     path.write_text("problem,success\nx,1\nx,\nx,0\n")
     assert bp.read_attempts(path, errors="fail")["success"].tolist() == [1, 0, 0]
     assert bp.read_attempts(path, errors="drop")["success"].tolist() == [1, 0]
-    with pytest.raises(bp.errors.CountsError, match="every attempt must have an outcome"):
+    with pytest.raises(bp.errors.CountsError, match=r"a\.csv: every attempt must have an outcome"):
         bp.read_attempts(path)
     path.write_text("problem,attempts,successes\nx,3,1\n")
     with pytest.raises(bp.errors.CountsError, match="it holds counts, one row per problem"):
@@ -227,3 +227,5 @@ def test_the_command_line_tells_it(tmp_path):
     told = json.loads(run("independence", path, *renamed, "--format", "json").stdout)
     assert told["meta"]["stopping"] == "first-success"
     assert told["rows"] == []
+    said = run("independence", path, *renamed).stdout
+    assert "attempts were ended by outcomes (first-success)" in said

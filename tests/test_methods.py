@@ -8,7 +8,7 @@ import xarray as xr
 
 import bayespassk as bp
 from bayespassk.backtesting import methods
-from bayespassk.backtesting.methods import ESTIMATORS, forecasts, methods_of
+from bayespassk.backtesting.methods import ESTIMATORS, Posterior, forecasts, methods_of
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +157,28 @@ def test_one_system_has_none_to_pool_with():
     (alone,), (pooled,) = found["beta"][0], found["partial:beta"][0]
     assert len(alone.draws) == methods.DRAWS
     np.testing.assert_array_equal(alone.draws, pooled.draws)
+
+
+def test_a_method_may_say_nothing_of_some_k(counts):
+    """NaN in all draws of a k is no forecast there, with a note; and no score."""
+
+    def some(shown, k, random_seed):
+        draws = np.random.default_rng(random_seed).uniform(size=(50, len(shown.systems), len(k)))
+        draws[:, :, -1] = np.nan
+        return xr.DataArray(draws, dims=("draw", "system", "k"))
+
+    scores = bp.backtest(counts, {"some": some}, n=20, k=[50, 100], repeats=1, cores=1)
+    near, far = scores[scores["k"] == 50], scores[scores["k"] == 100]
+    assert near["point"].notna().all()
+    assert near["inside_95"].notna().all()
+    assert far["point"].isna().all()
+    assert far["crps"].isna().all()
+    assert far["inside_95"].isna().all()
+    assert set(far["note"]) == {"it says nothing of some k"}
+    table = bp.summarize_backtest(scores).set_index("k")
+    assert table.loc[100, "failed"] == 2
+
+
+def test_a_method_may_be_an_average_of_families_that_have_no_name():
+    mine = Posterior((bp.Beta(log_a=bp.Prior(-1.0, 0.5)), bp.Kumaraswamy()), "partial")
+    assert methods_of({"mine": mine})["mine"] is mine

@@ -1,6 +1,5 @@
 """The guard of a forecast: within the attempts made, a family must agree with them."""
 
-import json
 import warnings
 from typing import Any
 
@@ -17,7 +16,6 @@ __all__ = [
     "CONTRADICTED",
     "agreements",
     "contradicted",
-    "guarded",
     "held_impossible",
     "warn_if_contradicted",
     "warn_if_impossible",
@@ -112,14 +110,8 @@ def warn_if_impossible(fitted: Fitted, draws: xr.DataArray, stacklevel: int = 2)
     )
 
 
-def guarded(fitted: Fitted, draws: xr.DataArray) -> xr.DataArray:
-    """Return a forecast with the `agreement` of its family with the attempts among its `attrs`."""
-    return draws.assign_attrs(agreement=json.dumps(agreements(fitted)))
-
-
-def warn_if_contradicted(draws: xr.DataArray, stacklevel: int = 2) -> None:
-    """Issue a `FamilyWarning` where the attempts contradict the family of a forecast."""
-    rows = json.loads(draws.attrs["agreement"])
+def warn_if_contradicted(rows: list[dict[str, Any]], stacklevel: int = 2) -> None:
+    """Issue a `FamilyWarning` where the attempts contradict the family: see `agreements`."""
     found = contradicted(rows)
     if not found:
         return
@@ -131,9 +123,9 @@ def warn_if_contradicted(draws: xr.DataArray, stacklevel: int = 2) -> None:
     warnings.warn(
         FamilyWarning(
             f"the attempts contradict the family for {len(found)} of {len(rows)} systems: "
-            f"{'; '.join(each)}{'; ...' if len(found) > NAMED else ''}. Beyond the attempts such "
-            "a forecast is off by at least as much. What to do: bp.agreement(fit) says which "
-            "families agree with them",
+            f"{'; '.join(each)}{'; ...' if len(found) > NAMED else ''}. Nothing says that "
+            "it is right beyond them. What to do: bp.agreement(fit) says which families agree "
+            "with them",
             systems=[row["system"] for row in found],
             p_value=[row["p_value"] for row in found],
         ),

@@ -1,5 +1,6 @@
 """pass@k at any k, as draws from the posterior; pass^k, and how fast fail@k falls."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -8,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayespassk.arrays import Floats, Ints
-from bayespassk.asking.guard import guarded, warn_if_contradicted, warn_if_impossible
+from bayespassk.asking.guard import agreements, warn_if_contradicted, warn_if_impossible
 from bayespassk.asking.moved import warn_if_moved, with_alone
 from bayespassk.asking.question import Kind, Mean, Question, ask
 from bayespassk.asking.seen import Seen
@@ -111,11 +112,11 @@ def forecast(
     fitted, question = opened(fit), PassAtK(check_k(k))
     draws = ask(fitted, question, target, random_seed, at=at)
     draws, band = with_alone(fitted, question, draws)
-    draws = guarded(fitted, draws)
+    rows = agreements(fitted)
     warn_if_moved(draws, band)
-    warn_if_contradicted(draws)
+    warn_if_contradicted(rows)
     warn_if_impossible(fitted, draws)
-    return draws
+    return draws.assign_attrs(agreement=json.dumps(rows))
 
 
 def pass_hat_k(

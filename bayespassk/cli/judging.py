@@ -51,6 +51,7 @@ def check_command(
 ) -> None:
     """Compare the data with data replicated from a saved fit, or from a fit to LOG."""
     from bayespassk import texts
+    from bayespassk.asking.guard import agreements
     from bayespassk.judging.agreeing import explained
     from bayespassk.judging.replicating import check, summarize_check
     from bayespassk.posterior.fitted import opened
@@ -63,7 +64,8 @@ def check_command(
 
         write_figure(lambda: plot_check(found)[0, 0], figure)
     table, meta = summarize_check(found), texts.check_provenance(fit, found)
-    others = explained(opened(fit))
+    fitted = opened(fit)
+    others = explained(fitted, agreements(fitted))
     said = texts.as_findings(table)
     if others is not None:
         meta["agreement"] = others.to_dict("records")
@@ -95,7 +97,7 @@ def independence_command(
     attempts = read_attempts(log, run=columns, **take_reading(options))
     table = independence(attempts, random_seed=1 if seed is None else seed)
     meta = {"attempts": len(attempts), "stopping": attempts.attrs["stopping"]}
-    show(form, output, table, meta, f"{texts.as_independence(table)}\n")
+    show(form, output, table, meta, f"{texts.as_independence(table, meta['stopping'])}\n")
 
 
 @cli.command("compare")

@@ -30,7 +30,7 @@ def agreement(fit: xr.DataTree, families: Iterable[str | Family] | None = None) 
     """Return how well families agree with the attempts that were made.
 
     Up to n attempts the truth is known without any family, by Chen's estimate. A family that
-    contradicts it there is wrong, and its forecasts beyond n are off by at least as much.
+    contradicts it there is wrong there, and nothing says that it is right beyond.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def agreement(fit: xr.DataTree, families: Iterable[str | Family] | None = None) 
         chosen = others_than(fitted.family)
     else:
         chosen = [one if isinstance(one, Family) else family_from_name(one) for one in families]
-    return agreement_of(fitted, chosen)
+    return agreement_of(fitted, chosen, agreements(fitted))
 
 
 def others_than(family: Family) -> list[Family]:
@@ -91,21 +91,16 @@ def others_than(family: Family) -> list[Family]:
 
 
 def agreement_of(
-    fitted: Fitted, families: Sequence[Family], systems: Sequence[str] | None = None
+    fitted: Fitted, families: Sequence[Family], rows: Sequence[dict[str, Any]]
 ) -> "pd.DataFrame":
-    """Return the table of :func:`agreement`, of some systems or of all."""
+    """Return the table of :func:`agreement` for the systems of these rows of the fit itself."""
     import pandas as pd
 
-    kept = list(fitted.systems) if systems is None else list(systems)
-    rows = [
-        {"family": fitted.family.full_name} | row
-        for row in agreements(fitted)
-        if row["system"] in kept
-    ]
     found = []
     for row in rows:
         others = [_by_itself(fitted, row["system"], family) for family in families]
-        found += [row, *sorted(others, key=lambda one: -float(one["p_value"]))]
+        mine = {"family": fitted.family.full_name} | row
+        found += [mine, *sorted(others, key=lambda one: -float(one["p_value"]))]
     return pd.DataFrame(found, columns=COLUMNS)
 
 
@@ -131,9 +126,10 @@ def _by_itself(fitted: Fitted, system: str, family: Family) -> dict[str, Any]:
     return row | {"system": system, "family": name}
 
 
-def explained(fitted: Fitted) -> "pd.DataFrame | None":
-    """Return which families agree with the systems that contradict that of a fit; None if none."""
-    found = contradicted(agreements(fitted))
-    if not found:
-        return None
-    return agreement_of(fitted, others_than(fitted.family), [row["system"] for row in found[:3]])
+def explained(fitted: Fitted, rows: list[dict[str, Any]]) -> "pd.DataFrame | None":
+    """Return which families agree with the systems that contradict that of a fit; None if none.
+
+    `rows` are the :func:`bayespassk.asking.guard.agreements` of the fit; of the clearest three.
+    """
+    found = contradicted(rows)
+    return agreement_of(fitted, others_than(fitted.family), found[:3]) if found else None

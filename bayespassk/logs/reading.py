@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -190,22 +191,13 @@ def read(
         chosen, files = _files(Path(log), format)
     used = _checked(chosen, options)
     found = None
-    try:
+    with _telling_where("array" if isinstance(log, np.ndarray) else str(log), files):
         for path in files:
             tally.begin(path)
             found = FORMATS[chosen].read(path, tally, **used)
         if isinstance(log, np.ndarray):
             found = matrix.counts_in(log, tally, **used)
         counts = tally.counts(used.get("covariates") or ()) if found is None else found
-    except CountsError as error:
-        if str(error).startswith(tuple(str(path) for path in files) or "\0"):
-            raise
-        raise CountsError(
-            f"{'array' if isinstance(log, np.ndarray) else log}: {error}",
-            rule=error.rule,
-            rows=error.rows,
-            first=error.first,
-        ) from None
     names = tuple(str(path) for path in files) or ("array",)
     provenance = Provenance(
         format=chosen,
@@ -285,14 +277,29 @@ def read_attempts(
         errors, system=system, benchmark=benchmark, stopping=stopping, keep=True, runs=columns
     )
     used = _checked(chosen, options)
-    for path in files:
-        tally.begin(path)
-        if FORMATS[chosen].read(path, tally, **used) is not None:
-            raise CountsError(
-                f"{path}: it holds counts, one row per problem, from which the order of attempts "
-                "and their runs cannot be told. What to do: give the log with one row per attempt"
-            )
-    return tally.attempts()
+    with _telling_where(str(log), files):
+        for path in files:
+            tally.begin(path)
+            if FORMATS[chosen].read(path, tally, **used) is not None:
+                raise CountsError(
+                    f"{path}: it holds counts, one row per problem, from which the order of "
+                    "attempts and their runs cannot be told. What to do: give the log with one row "
+                    "per attempt"
+                )
+        return tally.attempts()
+
+
+@contextmanager
+def _telling_where(log: str, files: Sequence[Path]) -> Iterator[None]:
+    """Put the log before what is wrong with it, where the error does not name a file of it."""
+    try:
+        yield
+    except CountsError as error:
+        if str(error).startswith(tuple(str(path) for path in files) or "\0"):
+            raise
+        raise CountsError(
+            f"{log}: {error}", rule=error.rule, rows=error.rows, first=error.first
+        ) from None
 
 
 def _checked(chosen: str, options: Mapping[str, Any]) -> dict[str, Any]:

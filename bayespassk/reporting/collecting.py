@@ -170,8 +170,9 @@ def collect(
 
 def _agreement(fit: Fitted) -> dict[str, Any]:
     """Return how the family agrees with the attempts, and which others do where it does not."""
-    others = explained(fit)
-    return {"rows": agreements(fit), "explained": None if others is None else _rows(others)}
+    rows = agreements(fit)
+    others = explained(fit, rows)
+    return {"rows": rows, "explained": None if others is None else _rows(others)}
 
 
 def _curves(fit: Fitted, ks: Ks, target: Target, seed: int) -> dict[str, xr.DataArray]:

@@ -122,7 +122,7 @@ def _agreement(found: Mapping[str, Any]) -> Iterator[Reason]:
             f"{row['p_value']:.2g}). {remedy}",
         )
     if len(wrong) > NAMED:
-        yield WARNINGS, f"The attempts at {len(wrong) - NAMED:,} further systems contradict it too."
+        yield WARNINGS, f"So do those at further systems: {len(wrong) - NAMED:,}."
 
 
 def _sampler(data: Mapping[str, Any]) -> Iterator[Reason]:
