@@ -20,8 +20,8 @@ class Cells:
         Position of the system.
     successes, failures : array of int, dims (cell,)
         Successful and failed attempts at a problem.
-    problems : array of int, dims (cell,)
-        How many problems have these counts.
+    problems : array of int or float, dims (cell,)
+        How many problems have these counts; fewer where problems come in clusters.
     inverse : array of int, dims (row,)
         The cell of each row.
     """
@@ -48,7 +48,7 @@ class Cells:
     def histogram(self, values: Ints) -> "Histogram":
         """Return how many problems of each system have each of `values`, dims (cell,)."""
         first, inverse = _group(self.system, values)
-        problems = np.bincount(inverse, weights=self.problems).astype(np.int64)
+        problems: Ints = np.bincount(inverse, weights=self.problems).astype(self.problems.dtype)
         return Histogram(self.system[first], values[first], problems)
 
 

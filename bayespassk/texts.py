@@ -31,6 +31,7 @@ __all__ = [
     "as_findings",
     "as_independence",
     "as_json",
+    "as_records",
     "as_text",
     "average_provenance",
     "budget_caption",
@@ -175,6 +176,12 @@ def as_independence(table: "pd.DataFrame", stopping: str) -> str:
         p = f" (p = {p_value:.2g})" if math.isfinite(p_value) else ""
         lines.append(f"{visible(str(row.system))}, {row.question}: {row.finding}{p}.")
     return "\n".join(lines)
+
+
+def as_records(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Return the rows of a table as plain data: None for what is not finite."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
+    return rows
 
 
 def as_csv(table: "pd.DataFrame") -> str:

@@ -98,7 +98,7 @@ def agreement(fitted: Fitted, system: int) -> Agreement | None:
     problems = np.array([(fitted.attempts[rows] >= j).sum() for j in js])
     each = [_of_part(fitted, part, js) for part in parts]
     expected, variance, estimate = (sum(one[1:], one[0]) for one in zip(*each, strict=True))
-    within = variance / np.multiply.outer(problems, problems)
+    within = variance / np.multiply.outer(problems, problems) * fitted.design_effect(system)
     left = LEFT_OF_MANY if fitted.hierarchy.problem_columns else LEFT
     return _judged(js, estimate / problems, expected / problems, within, left)
 

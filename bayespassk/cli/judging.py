@@ -53,6 +53,7 @@ def check_command(
     from bayespassk import texts
     from bayespassk.asking.guard import agreements
     from bayespassk.judging.agreeing import explained
+    from bayespassk.judging.independence import independence
     from bayespassk.judging.replicating import check, summarize_check
     from bayespassk.posterior.fitted import opened
 
@@ -70,6 +71,9 @@ def check_command(
     if others is not None:
         meta["agreement"] = others.to_dict("records")
         said += f"\n\n{texts.as_agreement(others)}"
+    runs = independence(fitted.counts, random_seed=fitted.seed_or(seed))
+    meta["independence"] = texts.as_records(runs)
+    said += f"\n\nIndependence of attempts\n{texts.as_independence(runs, fitted.stopping)}"
     show(form, output, table, meta, f"{said}\n\n{texts.check_caption(meta)}\n")
 
 

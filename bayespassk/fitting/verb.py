@@ -18,6 +18,7 @@ from bayespassk.errors import FitFileError, OptionError, PoolingWarning, PriorDr
 from bayespassk.families import Family, default_family, family_from_spec
 from bayespassk.families.dependent import dependence
 from bayespassk.fitting.advi import advi
+from bayespassk.fitting.clusters import design_effects, weakened
 from bayespassk.fitting.lattice import integrate, takes
 from bayespassk.fitting.model import Setup, model_of
 from bayespassk.fitting.nuts import nuts_each, nuts_jointly
@@ -228,6 +229,11 @@ def fit_with(
         _warn_of_copies(counts)
     pieces = pieces_of(setup, seed)
     each = [_posterior(one.setup, method, size, one.seed, progress) for one in pieces]
+    clustered: dict[str, float] = {}
+    if counts.cluster is not None:
+        clustered = design_effects(setup, pieces, each)
+        pieces = [replace(one, setup=weakened(one.setup, clustered)) for one in pieces]
+        each = [_posterior(one.setup, method, size, one.seed, progress) for one in pieces]
     found, sampler_stats, report, moments = joined(pieces, each, setup)
     alone = _alone(setup, size, seed, progress) if method == "quadrature" else None
     attrs = {
@@ -242,6 +248,8 @@ def fit_with(
         "stopping": counts.stopping,
         "hierarchy": setup.hierarchy.to_json(),
     }
+    if clustered:
+        attrs["design_effect"] = json.dumps(clustered)
     if counts.provenance is not None:
         attrs["log"] = counts.provenance.to_json()
     shape = size.chains, size.draws

@@ -93,6 +93,11 @@ class Fitted:
         """Return a seed that was given, or that of the fit."""
         return self.seed if random_seed is None else int(random_seed)
 
+    def design_effect(self, system: int) -> float:
+        """Return by what factor clusters of problems widen the variance of a system's parameters."""
+        known = json.loads(self.tree.attrs.get("design_effect", "{}"))
+        return float(known.get(self.systems[system], 1.0))
+
     @property
     def draws(self) -> int:
         """How many draws there are in all chains."""

@@ -31,7 +31,7 @@ from bayespassk.judging.replicating import checked, summarize_check
 from bayespassk.options import Target, check_target
 from bayespassk.posterior.fitted import Fitted
 from bayespassk.reporting.verdict import verdict
-from bayespassk.texts import families_verdict, provenance
+from bayespassk.texts import as_records, families_verdict, provenance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,11 +135,11 @@ def collect(
             target: [
                 row
                 for what, one in each.items()
-                for row in _rows(summarize(one, prob).assign(what=what))
+                for row in as_records(summarize(one, prob).assign(what=what))
             ]
             for target, each in at_k.items()
         },
-        "tail_exponent": _rows(summarize(tail, prob)),
+        "tail_exponent": as_records(summarize(tail, prob)),
         "estimate": [
             {"system": system, "k": int(k), "pass_at_k": float(value)}
             for system, row in zip(systems, estimates(counts, ks), strict=True)
@@ -151,11 +151,11 @@ def collect(
         "checks": {
             "replicated": found.sizes["sample"],
             "stopping": found.attrs["stopping"],
-            "rows": _rows(summarize_check(found)),
+            "rows": as_records(summarize_check(found)),
         },
         "independence": {
             "modelled": dependence(fit.family) is not None,
-            "rows": _rows(independence(counts, random_seed=seed)),
+            "rows": as_records(independence(counts, random_seed=seed)),
         },
         "agreement": _agreement(fit),
         "sensitivity": {
@@ -164,7 +164,7 @@ def collect(
                 row
                 for target, each in at_k.items()
                 for what, one in each.items()
-                for row in _rows(sensitivity_of(fit, one).assign(target=target, what=what))
+                for row in as_records(sensitivity_of(fit, one).assign(target=target, what=what))
             ],
         },
         "fits": {one: provenance(other) for one, other in fits.items()},
@@ -178,7 +178,7 @@ def _agreement(fit: Fitted) -> dict[str, Any]:
     """Return how the family agrees with the attempts, and which others do where it does not."""
     rows = agreements(fit)
     others = explained(fit, rows)
-    return {"rows": rows, "explained": None if others is None else _rows(others)}
+    return {"rows": rows, "explained": None if others is None else as_records(others)}
 
 
 def _curves(fit: Fitted, ks: Ks, target: Target, seed: int) -> dict[str, xr.DataArray]:
@@ -227,13 +227,13 @@ def _comparison(
     }
     return table, {
         "verdict": families_verdict(table),
-        "rows": _rows(table),
+        "rows": as_records(table),
         "warnings": said,
         "target": target,
         "disagreement": [
             {name: row[name] for name in ("system", "k", "family_share")}
             | {"medians": {one: row[one] for one in fits}}
-            for row in _rows(disagreement_of(each))
+            for row in as_records(disagreement_of(each))
         ],
     }
 
@@ -281,9 +281,3 @@ def estimates(counts: Counts, ks: Ks) -> NDArray[np.float64]:
     if counts.stopping == "fixed" and within.any():
         found[:, within] = chen(counts, ks[within])
     return found
-
-
-def _rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Return the rows as plain data: None for what is not finite."""
-    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
-    return rows

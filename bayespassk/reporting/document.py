@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -347,7 +347,32 @@ def _checks(data: Mapping[str, Any]) -> Section:
                 ),
                 (False, False, True),
             ),
+            *_independence(data["independence"]["rows"]),
         ),
+    )
+
+
+def _independence(rows: list[dict[str, Any]]) -> Iterator[Text | Table]:
+    """Yield what is known of attempts that depend on each other."""
+    if all(row["p_value"] is None for row in rows):
+        yield Text(
+            "Independence of attempts: not testable from counts alone. Which run (a seed, a day, a "
+            "worker) each attempt is of would tell."
+        )
+        return
+    yield Table(
+        "Are attempts at a problem independent?",
+        ("System", "Question", "Finding", "p-value"),
+        tuple(
+            (
+                row["system"],
+                row["question"],
+                f"{row['finding']}.",
+                "" if row["p_value"] is None else f"{row['p_value']:.3f}",
+            )
+            for row in rows
+        ),
+        (False, False, False, True),
     )
 
 
