@@ -13,7 +13,7 @@ SOURCE = ROOT / "bayespassk"
 PAGE = ROOT / "docs" / "explanation" / "architecture.md"
 
 PUBLIC = {
-    "Beta", "Counts", "Diagnostics", "Family",
+    "Beta", "Counts", "Dependent", "Diagnostics", "Family",
     "GeneralizedBeta", "Kumaraswamy", "LibbyNovick", "LogitNormal",
     "Mixture", "OneInflated", "Prior", "ScaledBeta",
     "Plan", "Verified", "ZeroInflated", "agreement", "allocate", "average", "backtest", "build_model", "calibrate", "check", "compare", "crossing_budget", "design", "diagnostics", "difference", "disagreement",

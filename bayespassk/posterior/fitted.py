@@ -94,7 +94,7 @@ class Fitted:
         return self.seed if random_seed is None else int(random_seed)
 
     def design_effect(self, system: int) -> float:
-        """Return by what factor clusters of problems widen the variance of a system's parameters."""
+        """Return by what factor clusters of problems widen the variance of parameters."""
         known = json.loads(self.tree.attrs.get("design_effect", "{}"))
         return float(known.get(self.systems[system], 1.0))
 
