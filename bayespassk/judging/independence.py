@@ -84,8 +84,8 @@ def independence(
     Notes
     -----
     Where attempts were ended by what was seen (``attempts.attrs["stopping"]``, which
-    :func:`bayespassk.read_attempts` sets), successes are the last by design, and "order" is left
-    out. Only outcomes at problems that were solved sometimes, and not always, tell anything. Counts
+    :func:`bayespassk.read_attempts` sets), successes are the last by design, and "order", "runs"
+    and what follows of these are left out. Only outcomes at problems that were solved sometimes, and not always, tell anything. Counts
     alone, without runs or order, never tell: attempts that depend on each other make the same
     counts as problems that differ more.
 
@@ -128,6 +128,9 @@ def _of_counts(counts: Counts, permutations: int, random_seed: int) -> list[dict
     for position, name in enumerate(counts.systems):
         mine = counts.system_index == position
         runs = None if counts.runs is None else counts.runs.of_rows(mine)
+        if counts.stopping != "fixed":
+            rows.append({"system": name} | _nothing(ENDED))
+            continue
         if runs is None or len(runs.row) == len(np.unique(runs.row)):
             rows.append({"system": name} | _nothing(NOT_TESTABLE))
             continue
@@ -155,6 +158,10 @@ def _nothing(finding: str) -> dict[str, Any]:
 NOT_TESTABLE = (
     "not testable from counts alone: attempts that depend on each other make the same counts as "
     "problems that differ more. Keep which run (seed, day, worker) each attempt is of"
+)
+ENDED = (
+    "not testable: attempts were ended by their outcomes, so that successes are in the last run "
+    "by design"
 )
 NOTHING_TELLS = "not testable: every problem was solved always or never, whatever the run"
 
@@ -240,7 +247,8 @@ def _of_system(
     if "run" in frame and frame["run"].nunique() > 1 and kept.any():
         run = frame["run"].astype(str).factorize()[0]
         runs = _Runs.of(np.unique(problem[kept], return_inverse=True)[1], run[kept], success[kept])
-        yield from _runs(runs, _Runs.of(problem, run, success), permutations, rng)
+        if fixed:
+            yield from _runs(runs, _Runs.of(problem, run, success), permutations, rng)
         yield from _copies(problem[kept], run[kept], success[kept], (solved / made)[problem[kept]])
     if fixed and kept.any() and made.max() > 2:
         places = [problem] if "run" not in frame else [problem, frame["run"].factorize()[0]]
