@@ -51,6 +51,8 @@ class Provenance:
         Attempts that were planned, as the log says, and are not in it.
     options : mapping of str to str
         The other options that the log was read with.
+    notes : tuple of str
+        What else is to be known of how it was read, as which columns were not used.
     """
 
     format: str
@@ -61,6 +63,7 @@ class Provenance:
     errored: int = 0
     missing: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def dropped(self) -> int:
@@ -80,6 +83,7 @@ class Provenance:
             f"{files or 'counts'} read as {self.format}{options}: "
             f"{_count(self.attempts, 'attempt')}, "
             + (f"{without:,} without an outcome {fate}" if without else "all with an outcome")
+            + "".join(f"; {note}" for note in self.notes)
         )
 
 

@@ -112,7 +112,7 @@ def read_log(
     taken = take_reading(options) | ({"covariates": covariates} if covariates else {})
     counts = read(path, **taken)
     where = counts.provenance
-    if where is not None and (where.format != "csv" or where.options):
+    if where is not None and (where.format != "csv" or where.options or where.notes):
         click.echo(f"{where}. {counts}.", err=True)
     return counts
 

@@ -13,6 +13,12 @@ AT_A_TIME = 2**16
 LONGEST_VALUE = 2**27
 """Characters of a single value that are read whole, such as all that is known of an attempt."""
 
+MOST_PARTS = 2**23
+"""Brackets and commas of a value that is read whole: what few bytes can hold, memory may not."""
+
+MOST_MEMBERS = 2**21
+"""Members of an object that is read one by one."""
+
 NEAR = 16
 """Characters that a token may need to be whole: what is nearer to the end may go on after it."""
 
@@ -35,6 +41,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
+def _has_too_many_parts(text: str | bytes, start: int = 0) -> bool:
+    """Return whether a text holds more values than are read at once."""
+    if len(text) - start <= MOST_PARTS:
+        return False
+    signs = ("[", "{", ",") if isinstance(text, str) else (b"[", b"{", b",")
+    return sum(text.count(sign, start) for sign in signs) > MOST_PARTS  # type: ignore[arg-type]
+
+
 def decoded(text: bytes, where: str) -> Any:
     """Return the value of a JSON text. NaN and infinities are numbers, as Python writes them.
 
@@ -43,13 +57,17 @@ def decoded(text: bytes, where: str) -> Any:
     CountsError
         If it is not JSON in UTF-8, or a key occurs twice. The message begins with `where`.
     """
+    if _has_too_many_parts(text):
+        raise CountsError(f"{where}: more than {MOST_PARTS:,} brackets and commas in one value")
     try:
         return _DECODER.decode(text.decode())
     except UnicodeDecodeError as error:
         raise CountsError(f"{where}: not text in UTF-8: {error.reason}") from None
     except json.JSONDecodeError as error:
+        cut = error.pos >= len(error.doc) - 1 or error.msg.startswith("Unterminated")
         raise CountsError(
-            f"{where}: not JSON: {error.msg} at character {error.colno:,}; is the file cut short?"
+            f"{where}: not JSON: {error.msg} at character {error.colno:,}"
+            f"{'; is the file cut short?' if cut else ''}"
         ) from None
     except RecursionError:
         raise CountsError(f"{where}: nested too deeply") from None
@@ -91,6 +109,8 @@ class Document:
         """Return the next value."""
         self.peek()
         while True:
+            if _has_too_many_parts(self._text, self._at):
+                raise self.error(f"more than {MOST_PARTS:,} brackets and commas in one value")
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
@@ -116,6 +136,8 @@ class Document:
                 raise self.error("not JSON: a key must be text")
             if key in seen:
                 raise self.error(f"the key {key[:80]!a} occurs twice in one object")
+            if len(seen) >= MOST_MEMBERS:
+                raise self.error(f"more than {MOST_MEMBERS:,} members of one object")
             seen.add(key)
             self._take(":")
             here = self._place()

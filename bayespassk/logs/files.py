@@ -1,11 +1,13 @@
 """Files as they come: compressed, cut short, of any size. Every reader opens them here."""
 
+import bz2
 import gzip
 import hashlib
 import io
+import lzma
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Buffer, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -16,9 +18,10 @@ from bayespassk.logs.documents import Document, decoded
 if sys.version_info >= (3, 14):
     import zipfile
 
-    from compression.zstd import ZstdError
+    from compression import zstd
 else:  # the same module, which knows the compression of newer logs
-    from backports.zstd import ZstdError, zipfile
+    from backports import zstd
+    from backports.zstd import zipfile
 
 __all__ = [
     "ROWS",
@@ -39,7 +42,27 @@ ROWS = 250_000
 LONGEST_LINE = 2**28
 """Bytes of a line that are read; a line of a log is far shorter."""
 
+FEW_BYTES = 2**28
+MOST_TIMES = 200
+"""Bytes that any compressed file may unpack to, and how many times its own size that may be beyond."""
+
+PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": lambda file: gzip.open(file),
+    b"BZh": lambda file: bz2.open(file),
+    b"\xfd7zXZ\x00": lambda file: lzma.open(file),
+    b"\x28\xb5\x2f\xfd": lambda file: zstd.open(file),
+}
+"""What opens a compressed file, by its first bytes."""
+
+POINTER = b"version https://git-lfs.github.com/spec/"
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+DAMAGE = (
+    EOFError, zlib.error, zstd.ZstdError, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile
+)  # fmt: skip
+"""What the modules of the standard library raise about a damaged compressed file."""
 
 
 @contextmanager
@@ -49,7 +72,7 @@ def guarded(path: Path) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         raise CountsError(f"{path}: not text in UTF-8: {error.reason}") from None
-    except (EOFError, zlib.error, ZstdError, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise CountsError(
             f"{path}: the compressed file is damaged or cut short: {error or 'it ends too early'}"
         ) from None
@@ -65,15 +88,55 @@ def hashed(path: Path) -> str:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading, and what is in it if it is compressed by gzip."""
+    """Open a file for reading, and what is in it if it is compressed.
+
+    Raises
+    ------
+    CountsError
+        If it is damaged, unpacks to far more than a log would, or is only a pointer to the log.
+    """
     with guarded(path), path.open("rb") as file:
-        if file.read(2) == b"\x1f\x8b":
-            file.seek(0)
-            with gzip.open(file) as inner:
-                yield inner  # type: ignore[misc]  # it has what a binary file has
-        else:
-            file.seek(0)
+        start = file.read(len(POINTER))
+        file.seek(0)
+        if start == POINTER:
+            raise CountsError(
+                f"{path}: a pointer of git-LFS, not the file itself. What to do: fetch it, as with "
+                "git lfs pull"
+            )
+        unpack = next((one for sign, one in PACKED.items() if start.startswith(sign)), None)
+        if unpack is None:
             yield file
+            return
+        most = max(FEW_BYTES, MOST_TIMES * path.stat().st_size)
+        with unpack(file) as inner, Capped(inner, most, str(path)) as capped:
+            yield capped  # type: ignore[misc]  # it has what a binary file has
+
+
+class Capped(io.BufferedReader):
+    """What a compressed file unpacks to, up to so many bytes."""
+
+    def __init__(self, stream: IO[bytes], most: int, name: str):
+        super().__init__(_Counting(stream, most, name), buffer_size=2**17)
+
+
+class _Counting(io.RawIOBase):
+    def __init__(self, stream: IO[bytes], most: int, name: str):
+        self._stream, self._left, self._most, self._name = stream, most, most, name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Buffer, /) -> int:
+        view = memoryview(into).cast("B")
+        found = self._stream.read(len(view))
+        self._left -= len(found)
+        if self._left < 0:
+            raise CountsError(
+                f"{self._name}: unpacks to more than {self._most:,} bytes, far more than a log of "
+                "its size would. What to do: if it is one, unpack it first"
+            )
+        view[: len(found)] = found
+        return len(found)
 
 
 @contextmanager

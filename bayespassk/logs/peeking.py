@@ -13,7 +13,10 @@ from bayespassk.errors import CountsError
 from bayespassk.logs.documents import Document
 from bayespassk.logs.files import columns_of, guarded, lines, opened, zipfile
 
-__all__ = ["Peek", "peek"]
+__all__ = ["SEPARATORS", "Peek", "header_in", "peek"]
+
+SEPARATORS = (",", "\t", ";")
+"""What may be between the columns of a table of text."""
 
 MOST_KEYS = 1000
 
@@ -124,13 +127,21 @@ def _peek_text(path: Path, text: str) -> Peek:
     first = (text.splitlines() or [""])[0]
     if re.match(r"---|#|%YAML|[\w.\"' -]+:(\s|$)", first):
         return Peek(path=path, kind="yaml", names=_correct_keys(path))
-    try:
-        names = next(csv.reader([first]))
-    except (csv.Error, StopIteration):
-        names = []
+    found = [header_in(text, separator) for separator in SEPARATORS]
+    names = max(found, key=len)
     if len(names) > 1:
-        return Peek(path=path, kind="table", names=tuple(name.strip() for name in names))
+        return Peek(path=path, kind="table", names=tuple(names))
     return Peek(path=path, kind="text")
+
+
+def header_in(text: str, separator: str) -> list[str]:
+    """Return the names in the first line of a table that is not blank, without spaces around."""
+    try:
+        rows = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
+        names = next((row for row in rows if any(row)), [])
+    except csv.Error:
+        return []
+    return [name.strip() for name in names]
 
 
 def _correct_keys(path: Path) -> tuple[str, ...]:

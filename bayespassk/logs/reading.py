@@ -208,6 +208,7 @@ def read(
         errored=tally.log_errored,
         missing=tally.log_missing,
         options={name: _shown(value) for name, value in used.items() if value is not None},
+        notes=tuple(tally.notes),
     )
     return counts.with_provenance(provenance)
 
@@ -274,7 +275,13 @@ def read_attempts(
     if stopping is not None:
         batch_size(stopping)
     tally = Tally(
-        errors, system=system, benchmark=benchmark, stopping=stopping, keep=True, runs=columns
+        errors,
+        system=system,
+        benchmark=benchmark,
+        stopping=stopping,
+        keep=True,
+        several=True,
+        runs=columns,
     )
     used = _checked(chosen, options)
     with _telling_where(str(log), files):

@@ -356,7 +356,9 @@ def test_parquet_with_columns_that_are_no_counts(tmp_path):
     for rows, message in [
         ([{"problem": "a", "attempts": [1], "successes": 1}], "attempts must be numbers"),
         ([{"problem": "a", "attempts": 1, "successes": 2}], "must not exceed attempts"),
-        ([{"problem": "a", "success": [1]}], "success must be a column of numbers"),
+        ([{"problem": "a", "success": [[1]]}], "a list of outcomes must have one for each attempt"),
+        ([{"problem": {"x": 1}, "success": 1}], "problem must be numbers or text: row 1 holds"),
+        ([{"problem": "a", "success": {"x": 1}}], "success must be numbers or text: row 1 holds"),
         ([{"problem": None, "success": 1}], "problem must not be missing"),
         ([{"is_corrects": "yes"}], "is_correct must be a list"),
     ]:
