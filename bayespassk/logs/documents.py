@@ -45,8 +45,9 @@ def _has_too_many_parts(text: str | bytes, start: int = 0) -> bool:
     """Return whether a text holds more values than are read at once."""
     if len(text) - start <= MOST_PARTS:
         return False
-    signs = ("[", "{", ",") if isinstance(text, str) else (b"[", b"{", b",")
-    return sum(text.count(sign, start) for sign in signs) > MOST_PARTS  # type: ignore[arg-type]
+    if isinstance(text, str):
+        return sum(text.count(sign, start) for sign in "[{,") > MOST_PARTS
+    return sum(text.count(sign, start) for sign in b"[{,") > MOST_PARTS
 
 
 def decoded(text: bytes, where: str) -> Any:

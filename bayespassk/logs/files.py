@@ -5,7 +5,9 @@ import gzip
 import hashlib
 import io
 import lzma
+import shutil
 import sys
+import tempfile
 import zlib
 from collections.abc import Buffer, Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +27,8 @@ else:  # the same module, which knows the compression of newer logs
 
 __all__ = [
     "ROWS",
+    "at_rest",
+    "capped",
     "columns_of",
     "guarded",
     "hashed",
@@ -47,10 +51,10 @@ MOST_TIMES = 200
 """Bytes that any compressed file may unpack to, and how many times its own size that may be beyond."""
 
 PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
-    b"\x1f\x8b": lambda file: gzip.open(file),
-    b"BZh": lambda file: bz2.open(file),
-    b"\xfd7zXZ\x00": lambda file: lzma.open(file),
-    b"\x28\xb5\x2f\xfd": lambda file: zstd.open(file),
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+    b"\x28\xb5\x2f\xfd": zstd.open,
 }
 """What opens a compressed file, by its first bytes."""
 
@@ -80,6 +84,28 @@ def guarded(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
+@contextmanager
+def at_rest(log: Path) -> Iterator[Path]:
+    """Return a file that can be read more than once: of standard input ("-") or a pipe, a copy."""
+    piped = str(log) == "-" or (log.exists() and not log.is_file() and not log.is_dir())
+    if not piped:
+        yield log
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "input")
+        with guarded(log), copy.open("wb") as file:
+            if str(log) == "-":
+                shutil.copyfileobj(sys.stdin.buffer, file)
+            else:
+                with log.open("rb") as pipe:
+                    shutil.copyfileobj(pipe, file)
+        try:
+            yield copy
+        except InputError as error:
+            error.args = (str(error).replace(str(copy), str(log)),)
+            raise
+
+
 def hashed(path: Path) -> str:
     """Return the SHA-256 of the bytes of a file, as 64 hexadecimal digits."""
     with guarded(path), path.open("rb") as file:
@@ -104,19 +130,34 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
                 "git lfs pull"
             )
         unpack = next((one for sign, one in PACKED.items() if start.startswith(sign)), None)
-        if unpack is None:
+        inner = None if unpack is None else unpack(file)
+        if start.startswith(b"PK"):
+            inner = _only_entry(path)
+        if inner is None:
             yield file
             return
-        most = max(FEW_BYTES, MOST_TIMES * path.stat().st_size)
-        with unpack(file) as inner, Capped(inner, most, str(path)) as capped:
-            yield capped  # type: ignore[misc]  # it has what a binary file has
+        with inner, capped(inner, path.stat().st_size, str(path)) as stream:
+            yield stream
 
 
-class Capped(io.BufferedReader):
-    """What a compressed file unpacks to, up to so many bytes."""
+def capped(stream: IO[bytes], packed: int, name: str) -> IO[bytes]:
+    """Return what a compressed file of so many bytes unpacks to, up to far more than a log does."""
+    most = max(FEW_BYTES, MOST_TIMES * packed)
+    return io.BufferedReader(_Counting(stream, most, name), buffer_size=2**17)
 
-    def __init__(self, stream: IO[bytes], most: int, name: str):
-        super().__init__(_Counting(stream, most, name), buffer_size=2**17)
+
+def _only_entry(path: Path) -> IO[bytes] | None:
+    """Open the only entry of a zip, unless that is one of Inspect or of NumPy."""
+    with zipfile.ZipFile(path) as archive:
+        names = [one for one in archive.namelist() if not one.endswith("/")]
+        if len(names) != 1 or names[0].endswith(".npy") or names[0].startswith("_journal/"):
+            return None
+        if names[0] == "header.json":
+            return None
+        try:
+            return archive.open(names[0])  # which keeps the file open by itself
+        except (RuntimeError, NotImplementedError) as error:  # encrypted, or compressed oddly
+            raise CountsError(f"{path}: the entry {names[0]!a} cannot be read: {error}") from None
 
 
 class _Counting(io.RawIOBase):
@@ -125,6 +166,10 @@ class _Counting(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
     def readinto(self, into: Buffer, /) -> int:
         view = memoryview(into).cast("B")
@@ -168,21 +213,38 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 yield number, line
 
 
-def records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the JSON objects of a file that has one on each line, with the number of the line.
+def records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the JSON objects of a file, one on each line or all in one array, with their places.
 
     Raises
     ------
     CountsError
-        If a line is not a JSON object. The message gives its number.
+        If there is anything else. The message gives the place, as "line 3".
     """
+    if _starts_with_bracket(path):
+        with opened_document(path) as document:
+            for i, _ in enumerate(document.items()):
+                record = document.value()
+                if not isinstance(record, dict):
+                    raise CountsError(
+                        f"{path}: record {i + 1:,}: each item of the array must be an object; this "
+                        f"is {str(record)[:40]!r}"
+                    )
+                yield f"record {i + 1:,}", record
+            document.finish()
+        return
     for number, line in lines(path):
         record = decoded(line, f"{path}: line {number:,}")
         if not isinstance(record, dict):
             raise CountsError(
                 f"{path}: line {number:,}: each line must be a JSON object; this is {line[:40]!r}"
             )
-        yield number, record
+        yield f"line {number:,}", record
+
+
+def _starts_with_bracket(path: Path) -> bool:
+    with opened(path) as file:
+        return file.read(4096).removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"[")
 
 
 def columns_of(path: Path) -> tuple[str, ...]:

@@ -13,12 +13,15 @@ from bayespassk.errors import CountsError
 from bayespassk.logs.documents import Document
 from bayespassk.logs.files import columns_of, guarded, lines, opened, zipfile
 
-__all__ = ["SEPARATORS", "Peek", "header_in", "peek"]
+__all__ = ["JSON", "SEPARATORS", "Peek", "header_in", "peek"]
 
 SEPARATORS = (",", "\t", ";")
 """What may be between the columns of a table of text."""
 
 MOST_KEYS = 1000
+
+JSON = ("object", "array")
+"""The kinds of a file of JSON objects: one on each line, or in an array; or a single one."""
 
 
 @dataclass(frozen=True, kw_only=True)

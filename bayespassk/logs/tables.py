@@ -117,8 +117,8 @@ def read_frames(
 
     layout = layout_of(header, asked, tally)
     start, parts = 0, []
-    for frame in frames:
-        frame = frame[[one for one in layout.columns if one in frame]]
+    for part in frames:
+        frame = part[[one for one in layout.columns if one in part]]
         frame.index = pd.RangeIndex(start, start + len(frame))
         start += len(frame)
         if layout.long:
@@ -159,7 +159,7 @@ def layout_of(header: Sequence[str], asked: Asked, tally: Tally) -> Layout:
 
 def renamed(header: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
     """Return what the columns of a table are that were named, alone or by a pattern."""
-    found = {}
+    found: dict[str, str] = {}
     for theirs, ours in columns.items():
         mine = [theirs] if theirs in header else []
         if not mine and ours == "success" and "*" in theirs:
@@ -290,7 +290,7 @@ def _require_plain(frame: "pd.DataFrame", name: str) -> None:
             None,
         )
         if bad is None:
-            bad = next((i for i, one in enumerate(column) if getattr(one, "ndim", 0)), None)
+            bad = next((i for i, one in enumerate(column) if getattr(one, "ndim", 0) != 0), None)
     if bad is not None and len(column):
         rule = f"{name} must be numbers{'' if name in ('attempts', 'successes') else ' or text'}"
         raise CountsError(

@@ -124,7 +124,7 @@ def test_attempts_without_an_outcome_are_not_guessed(tmp_path, name, content):
 
 
 def test_planned_attempts_that_are_not_there_are_missing(tmp_path):
-    cut = made.inspect_json()
+    cut = made.inspect_json() | {"status": "cancelled"}
     cut["samples"] = [one for one in cut["samples"] if (one["id"], one["epoch"]) < ("c/d", 3)]
     gone = sum(1 for one in made.inspect_samples()) - len(cut["samples"])
     path = write(tmp_path, "log.json", made.written("inspect", cut))

@@ -107,7 +107,8 @@ BAD_JSON = {
     "utf-16": ('{"task_id": "a", "passed": true}'.encode("utf-16"), "not text in UTF-8"),
     "half a character": (b'{"task_id": "\\ud800", "passed": true}', "or halves of"),
     "nul": (b'{"task_id": "\\u0000", "passed": true}', "without NUL"),
-    "a list": (b"[]\n", "each line must be a JSON object"),
+    "a list": (b"[[]]\n", "record 1: each item of the array must be an object"),
+    "a number": (b"1\n", "line 1: each line must be a JSON object"),
     "no outcome": (b'{"task_id": "a"}', "must have 'passed'"),
     "blank name": (b'{"task_id": " ", "passed": true}', "problem must not be missing"),
     "a word": (b'{"task_id": "a", "passed": "yes"}', "scores must be numbers"),
@@ -246,7 +247,7 @@ def test_damaged_zips(tmp_path):
         archive.writestr("header.json", json.dumps(made.inspect_header()))
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("header.json", "{}")
-    refused(tmp_path / "d.eval", "each entry of the zip must occur once: 'header.json'")
+    refused(tmp_path / "d.eval", "each header of the zip must occur once: 'header.json'")
     refused(
         write(tmp_path, "e.eval", made.zipped({"header.json": []})),
         "the header of the log must be an object",
