@@ -19,12 +19,23 @@ from bayespassk.errors import CountsError, OptionError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Counts", "Provenance", "batch_size", "check_by", "visible"]
+__all__ = [
+    "Counts",
+    "Provenance",
+    "batch_size",
+    "check_by",
+    "plain_frame",
+    "require_system",
+    "visible",
+]
 
 MOST_ATTEMPTS = 2**53
 """Counts above this are not exact as floating-point numbers, in which likelihoods are computed."""
 
 COLUMNS = ("benchmark", "system", "problem", "attempts", "successes")
+
+SYSTEMS = {"model", "llm", "modelname", "modelid", "llmname"}
+"""Columns that tell systems apart under another name, without case and signs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,25 +209,39 @@ class Counts:
 
     @classmethod
     def from_dataframe(
-        cls, frame: "pd.DataFrame", *, stopping: str = "fixed", covariates: Iterable[str] = ()
+        cls,
+        frame: "pd.DataFrame",
+        *,
+        stopping: str = "fixed",
+        covariates: Iterable[str] = (),
+        columns: Mapping[str, str] | None = None,
     ) -> "Counts":
         """Return the counts in a table with columns problem, attempts and successes.
 
         Parameters
         ----------
-        frame : pandas.DataFrame
-            Also taken from it, where there: columns system and benchmark. Other columns are
-            ignored.
+        frame : pandas.DataFrame or polars.DataFrame
+            Also taken from it, where there: columns system and benchmark. Levels of the index that
+            have names are columns too. Others are ignored, but one that is called model or llm,
+            where there is no system, is refused.
         stopping : str, default "fixed"
             How the attempts at a problem were ended; see :class:`Counts`.
         covariates : sequence of str
             Columns to keep as covariates.
+        columns : mapping of str to str, optional
+            The names in the table of the columns above, as in ``{"n": "attempts"}``.
 
         Raises
         ------
         CountsError
             If a column is missing or a row breaks a rule.
+        OptionError
+            If `frame` is no table.
         """
+        plain = plain_frame(frame)
+        if plain is None:
+            raise OptionError(f"frame must be a DataFrame; got {type(frame).__name__}")
+        frame = plain.rename(columns=dict(columns or {}))
         covariates = [covariates] if isinstance(covariates, str) else list(covariates)
         missing = [name for name in ("problem", "attempts", "successes") if name not in frame]
         if missing:
@@ -231,11 +256,11 @@ class Counts:
                     f"a covariate must be a column: {name!r} is not; the columns found are "
                     f"{', '.join(repr(str(name)) for name in frame.columns)}"
                 )
-        columns: dict[str, Any] = {
-            name: frame[name].to_numpy() for name in COLUMNS if name in frame
-        }
+        names = [str(name) for name in frame.columns]
+        require_system(names, [name for name in names if name not in covariates])
+        found: dict[str, Any] = {name: frame[name].to_numpy() for name in COLUMNS if name in frame}
         kept = {name: frame[name].to_numpy() for name in covariates}
-        return cls(**columns, stopping=stopping, covariates=kept)
+        return cls(**found, stopping=stopping, covariates=kept)
 
     def to_dataframe(self) -> "pd.DataFrame":
         """Return a table with columns benchmark, system, problem, attempts, successes, covariates.
@@ -500,6 +525,41 @@ class _Rows:
                 "give counts, not rates: successes out of attempts, not their ratio",
             )
         return np.array(exact, dtype=np.int64)
+
+
+def require_system(names: Iterable[str], unused: Iterable[str]) -> None:
+    """Raise an error if a column of a table that is not used names systems, and none is called so.
+
+    Raises
+    ------
+    CountsError
+        If all rows would be taken for those of one system.
+    """
+    if "system" in names:
+        return
+    for name in unused:
+        if "".join(sign for sign in name.lower() if sign.isalnum()) in SYSTEMS:
+            rule = "the column that names systems must be used"
+            raise CountsError(
+                f"{rule}: {name!r} is there, and no column system; all rows would be taken for "
+                f"one system. What to do: columns={{{name!r}: 'system'}} (--columns "
+                f"{name}=system), or name the only one there is, as in system='a' (--system a)",
+                rule=rule,
+            )
+
+
+def plain_frame(table: Any) -> "pd.DataFrame | None":
+    """Return a table of pandas or polars as one of pandas, its index as columns; or None."""
+    if type(table).__name__ == "LazyFrame" and hasattr(table, "collect"):
+        table = table.collect()
+    if not hasattr(table, "columns") or not hasattr(table, "to_dict"):
+        return None
+    import pandas as pd
+
+    if not isinstance(table, pd.DataFrame):
+        return pd.DataFrame(table.to_dict(as_series=False)) if hasattr(table, "iter_rows") else None
+    named = [name for name in table.index.names if name is not None and name not in table]
+    return table.reset_index(level=named) if named else table
 
 
 def _require_batches(counts: Counts, rows: "_Rows", size: int) -> None:

@@ -132,6 +132,11 @@ class Tally:
         Whether a problem may be in several files, each a run.
     runs : sequence of str
         Columns of a table that say together of which run an attempt is.
+
+    Attributes
+    ----------
+    parts : bool
+        Whether the files are parts of one log, in which attempts at a problem may be anywhere.
     """
 
     def __init__(
@@ -170,11 +175,12 @@ class Tally:
         self._first_without = ""
         self._covariates: list[Mapping[str, Any]] = []
         self.keeps, self.several, self.runs = keep, several, tuple(runs)
+        self.parts = False
         self._kept_row, self._kept_outcome, self._kept_run = array("i"), array("b"), array("i")
         self._run_names: dict[str, int] = {}
         self._about: dict[str, list[Any]] = {}
 
-    def begin(self, path: Path, names: Mapping[str, str] | None = None) -> None:
+    def begin(self, path: Path | str, names: Mapping[str, str] | None = None) -> None:
         """Say that what follows is from another file, in which no problem may occur again.
 
         `names` are those that the path gives to "system", "benchmark" and "run".
@@ -213,7 +219,7 @@ class Tally:
                 column.append(0)
             self._owner.append(self._file)
             self._covariates.append(covariates or {})
-        elif self._owner[row] != self._file and self.several:
+        elif self._owner[row] != self._file and (self.several or self.parts):
             self._owner[row] = self._file
         elif self._owner[row] != self._file:
             first = self._files[self._owner[row]]
@@ -354,7 +360,7 @@ class Tally:
 
     def name_attempt(self, row: int, attempt: Any) -> None:
         """Remember the number or name of an attempt, which may occur once in a row (and run)."""
-        if self.several:
+        if self.several and not self.parts:
             attempt = f"{self._file}: {attempt}"
         if not isinstance(attempt, int) or not 0 <= attempt < 2**62:
             attempt = -1 - self._labels.setdefault(str(attempt), len(self._labels))
@@ -372,7 +378,7 @@ class Tally:
 
         if runs is not None:
             attempts = [f"{run}: {one}" for run, one in zip(runs, attempts, strict=True)]
-        if self.several:
+        if self.several and not self.parts:
             attempts = [f"{self._file}: {one}" for one in attempts]
         codes, names = pd.factorize(np.asarray(attempts, dtype=object))
         known = [self._labels.setdefault(str(name), len(self._labels)) for name in names]

@@ -106,6 +106,11 @@ class Document:
             if not self._more():
                 return ""
 
+    @property
+    def passed(self) -> int:
+        """How many characters were read."""
+        return self._passed + self._at
+
     def value(self) -> Any:
         """Return the next value."""
         self.peek()

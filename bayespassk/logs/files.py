@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import lzma
+import os
 import shutil
 import sys
 import tempfile
@@ -30,6 +31,7 @@ __all__ = [
     "at_rest",
     "capped",
     "columns_of",
+    "files_below",
     "guarded",
     "hashed",
     "lines",
@@ -48,7 +50,7 @@ LONGEST_LINE = 2**28
 
 FEW_BYTES = 2**28
 MOST_TIMES = 200
-"""Bytes that any compressed file may unpack to, and how many times its own size that may be beyond."""
+"""Bytes that any compressed file may unpack to, and how many times its own size a large one may."""
 
 PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -104,6 +106,19 @@ def at_rest(log: Path) -> Iterator[Path]:
         except InputError as error:
             error.args = (str(error).replace(str(copy), str(log)),)
             raise
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and below it that are not hidden; links are followed, once."""
+    seen = set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(here, name) for name in files if not name.startswith("."))
 
 
 def hashed(path: Path) -> str:

@@ -1,10 +1,11 @@
 """Inspect: an .eval (a zip of JSON files) or a .json, with a record for each sample and epoch."""
 
 import io
+import json
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from bayespassk.logs.documents import Document
 from bayespassk.logs.files import capped, guarded, opened_document, zipfile
 from bayespassk.logs.peeking import Peek
 
-__all__ = ["accompanies", "header_of", "is_log", "is_one", "read", "read_object"]
+__all__ = ["accompanies", "arranged", "header_of", "is_log", "is_one", "read", "read_object"]
 
 HEADER, STARTED = "header.json", "_journal/start.json"
 SUMMARIES, JOURNAL = "summaries.json", "_journal/summaries/"
 LARGEST_ENTRY = 2**31
+ARGUMENTS = ("task_args", "model_args", "model_generate_config", "solver", "solver_args")
+"""What makes systems of one model."""
+
 WANTED = ("id", "epoch", "scores", "score", "invalidation")
 ABOUT = ("model_usage", "total_time", "working_time", "started_at", "output")
 TOKENS = {
@@ -118,6 +122,63 @@ def header_of(log: Any) -> dict[str, Any]:
         entries = _Archive(archive, log)
         value = entries.value(HEADER if HEADER in entries.names else STARTED)
         return value if isinstance(value, dict) else {}
+
+
+def arranged(logs: Sequence[Any]) -> tuple[list[tuple[Any, str | None]], list[str]]:
+    """Return the logs of a folder that count, and what is to be said of the others.
+
+    Of one task that was tried again the newest log counts. Logs of one model with other arguments
+    are of several systems, whose names say what differs; without that there is no name.
+    """
+    headers = [header_of(one) if len(logs) > 1 else {} for one in logs]
+    evals = [_inner(header, "eval") for header in headers]
+    made = [str(one.get("created") or "") for one in evals]
+    whole = [header.get("status") == "success" for header in headers]
+    superseded: set[int] = set()
+    for group in _groups(lambda i: evals[i].get("task_id") or None, range(len(logs))):
+        superseded |= set(group) - {max(group, key=lambda i: (made[i], whole[i]))}
+    rest = [i for i in range(len(logs)) if not evals[i].get("task_id")]
+    for group in _groups(lambda i: _asked(evals[i], ("task", "model", *ARGUMENTS)), rest):
+        last = max(made[i] for i in group)
+        superseded |= {i for i in group if not whole[i] and made[i] < last}
+    kept = [i for i in range(len(logs)) if i not in superseded]
+    names: dict[int, str] = {}
+    for group in _groups(lambda i: _asked(evals[i], ("task", "model")), kept):
+        flat = {i: dict(_flat(evals[i])) for i in group}
+        keys = dict.fromkeys(key for one in flat.values() for key in one)
+        differ = [key for key in keys if len({repr(flat[i].get(key)) for i in group}) > 1]
+        for i in group if differ else ():
+            said = ", ".join(f"{key}={flat[i][key]}" for key in differ if key in flat[i])
+            model = evals[i]["model"]
+            names[i] = f"{model} ({said})" if said else model
+    many = len(superseded)
+    note = f"{many:,} logs of tasks that were tried again are superseded by newer ones"
+    return [(logs[i], names.get(i)) for i in kept], [note] * bool(many)
+
+
+def _groups(key: Callable[[int], Any], places: Iterable[int]) -> list[list[int]]:
+    """Return the places that share a key which is not None, where there are several."""
+    found: dict[str, list[int]] = {}
+    for i in places:
+        if (name := key(i)) is not None:
+            found.setdefault(str(name), []).append(i)
+    return [group for group in found.values() if len(group) > 1]
+
+
+def _asked(evaluation: Mapping[str, Any], names: Iterable[str]) -> str | None:
+    if not isinstance(evaluation.get("model"), str):
+        return None
+    return json.dumps([evaluation.get(name) for name in names], sort_keys=True, default=str)
+
+
+def _flat(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the arguments that a system was run with, by name."""
+    for name in ARGUMENTS:
+        value = evaluation.get(name)
+        if isinstance(value, dict):
+            yield from ((key, one) for key, one in value.items() if one is not None)
+        elif value is not None:
+            yield name, value
 
 
 def _is_zip(path: Path) -> bool:
@@ -232,7 +293,7 @@ class _Log:
             )
 
     def _last(self) -> list[int]:
-        """Return the places of the last record of each sample and epoch, in the order of the log."""
+        """Return the places of the last record of each sample and epoch, in their order."""
         name, epoch = np.frombuffer(self._name, np.int64), np.frombuffer(self._epoch, np.int64)
         order = np.lexsort((epoch, name))  # which keeps the order of those that are equal
         last = np.ones(len(order), dtype=bool)
@@ -317,9 +378,7 @@ class _Archive:
         self.names = dict.fromkeys(archive.namelist())
         for name in (HEADER, STARTED):
             if archive.namelist().count(name) > 1:
-                raise CountsError(
-                    f"each header of the zip must occur once: {name!r} is there again"
-                )
+                raise CountsError(f"a header of the zip must be there once: {name!r} is not")
 
     def document(self, name: str) -> Iterator[Document]:
         """Yield an entry, to be read while it is open."""
@@ -357,7 +416,8 @@ def _read_eval(archive: _Archive, log: _Log) -> None:
     log.begin(header.get("eval"))
     _stopped_early(log, header.get("results"))
     samples = [one for one in archive.names if re.fullmatch(r"samples/.*\.json", one, re.DOTALL)]
-    unread, wanted = dict.fromkeys(samples), WANTED
+    unread: dict[str, None] = dict.fromkeys(samples)
+    wanted: tuple[str, ...] = WANTED
     log.retried = True  # Inspect appends what it tried again
     if log.tally.keeps:  # the summaries do not have the completion
         wanted = (*WANTED, *ABOUT)

@@ -64,9 +64,11 @@ def read(path: Path, tally: Tally, *, covariates: Iterable[str] = ()) -> None:
                 )
             row = tally.row(question, benchmark="LiveCodeBench", covariates=described)
             said = record.get("output_list")
-            told = isinstance(said, list) and len(said) == len(record["graded_list"])
+            told = (
+                said if isinstance(said, list) and len(said) == len(record["graded_list"]) else None
+            )
             for j, graded in enumerate(record["graded_list"]):
-                about = {"completion": said[j]} if told and tally.keeps else None
+                about = {"completion": None if told is None else told[j]}
                 where = f"solution {j + 1:,} of {question!r}"
                 tally.add_score(row, graded, outcome, where, about=about)
         document.finish()

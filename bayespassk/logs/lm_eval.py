@@ -70,7 +70,7 @@ def read(
             raise CountsError(f"each document must occur once: {where} has one again")
         if scorer is None:
             tally.name_attempt(row, 0)
-            scores = _scores(record, chosen, outcome, where)
+            scores = _scores(record, chosen, where)
         else:
             scores = _scored(record, scorer, where)
         said = _said(record, len(scores)) if tally.keeps else [None] * len(scores)
@@ -132,7 +132,7 @@ class _Chosen:
             )
 
 
-def _scores(record: Mapping[str, Any], chosen: _Chosen, outcome: Outcome, where: str) -> list[Any]:
+def _scores(record: Mapping[str, Any], chosen: _Chosen, where: str) -> list[Any]:
     """Return the score of each attempt at a document."""
     number = max((len(one) for one in _responses(record, where)), default=1)
     each = record.get("scores_per_repeat")

@@ -1,7 +1,8 @@
 """Parquet: one row per problem with its counts, or one row per attempt. Needs pyarrow."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,10 @@ from bayespassk.logs.tables import asked, layout_of, read_frames
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["is_one", "partitions_of", "read"]
+__all__ = ["are_parts", "is_one", "partitions_of", "read"]
+
+PART = re.compile(r"(.*[-_.])?part[-_.]?\d.*|.*\d-of-\d.*", re.IGNORECASE)
+"""Names of files that are parts of one table."""
 
 
 def is_one(seen: Peek) -> bool:
@@ -81,3 +85,8 @@ def partitions_of(path: Path) -> dict[str, str]:
 
     pairs = [part.partition("=") for part in path.parts[:-1]]
     return {name: unquote(value) for name, sign, value in pairs if name and sign and value}
+
+
+def are_parts(paths: Sequence[Path]) -> bool:
+    """Return whether files are parts of one table: by their folders, or by their names."""
+    return all(partitions_of(path) or PART.fullmatch(path.name) for path in paths)

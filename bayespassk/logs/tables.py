@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bayespassk.counts import COLUMNS, Counts
+from bayespassk.counts import COLUMNS, Counts, require_system
 from bayespassk.errors import CountsError, OptionError
 from bayespassk.logs.attempts import MORE, Outcome, Tally
 
@@ -29,9 +29,6 @@ MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "None"]
 NAMES = ("benchmark", "system", "problem")
 OURS = (*COLUMNS, "attempt", "success", *MORE)
 WORDS = {"true": 1.0, "false": 0.0}
-
-SYSTEMS = {"model", "llm", "modelname", "modelid", "llmname"}
-"""Columns that tell systems apart under another name, without case and signs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +77,7 @@ def asked(
     covariates: Iterable[str] = (),
     threshold: float | None = None,
     values: Mapping[Any, Any] | None = None,
+    words: Mapping[str, float] | None = None,
 ) -> Asked:
     """Return what was asked of a table, or raise an error if it means nothing."""
     given = {} if columns is None else dict(columns)
@@ -95,7 +93,7 @@ def asked(
     return Asked(
         columns=given,
         covariates=(covariates,) if isinstance(covariates, str) else tuple(covariates),
-        outcome=Outcome(threshold=threshold, values=values, words=WORDS),
+        outcome=Outcome(threshold=threshold, values=values, words=words or WORDS),
     )
 
 
@@ -150,7 +148,8 @@ def layout_of(header: Sequence[str], asked: Asked, tally: Tally) -> Layout:
     ignored = [
         name for name, ours in pairs if ours not in read and not (tally.keeps and name in used)
     ]
-    _refuse_systems(ignored, names, tally)
+    if tally.system_given is None:
+        require_system(names, ignored)
     if ignored:
         some = ", ".join(repr(name) for name in ignored[:20])
         tally.note(f"columns not used: {some}{', ...' if len(ignored) > 20 else ''}")
@@ -200,21 +199,6 @@ def _is_long(header: Sequence[str], names: Sequence[str], covariates: Sequence[s
             "say which it is, as in columns={'task': 'problem'} (--columns task=problem)"
         )
     return "success" in names
-
-
-def _refuse_systems(ignored: Sequence[str], names: Sequence[str], tally: Tally) -> None:
-    """Raise an error if a column that is not used names systems, which would be taken for one."""
-    if "system" in names or tally.system_given is not None:
-        return
-    for name in ignored:
-        if "".join(sign for sign in name.lower() if sign.isalnum()) in SYSTEMS:
-            rule = "the column that names systems must be used"
-            raise CountsError(
-                f"{rule}: {name!r} is there, and no column system; all rows would be taken for "
-                f"one system. What to do: columns={{{name!r}: 'system'}} (--columns "
-                f"{name}=system), or name the only one there is, as in system='a' (--system a)",
-                rule=rule,
-            )
 
 
 def _unfolded(frame: "pd.DataFrame", layout: Layout) -> "pd.DataFrame":
@@ -275,6 +259,8 @@ def _counts_in(frame: "pd.DataFrame", tally: Tally, covariates: Iterable[str]) -
 
 def _require_plain(frame: "pd.DataFrame", name: str) -> None:
     """Raise an error if a column holds lists, structures, times or bytes."""
+    import numpy as np
+
     column = frame[name]
     bad: Any = None
     if column.dtype.kind in "mMcV":
@@ -290,7 +276,7 @@ def _require_plain(frame: "pd.DataFrame", name: str) -> None:
             None,
         )
         if bad is None:
-            bad = next((i for i, one in enumerate(column) if getattr(one, "ndim", 0) != 0), None)
+            bad = next((i for i, one in enumerate(column) if np.ndim(one) > 0), None)
     if bad is not None and len(column):
         rule = f"{name} must be numbers{'' if name in ('attempts', 'successes') else ' or text'}"
         raise CountsError(
@@ -375,9 +361,10 @@ def _keep(
 
 def _plain(value: Any) -> Any:
     """Return None for what pandas has for a missing value, and Python's own numbers."""
+    import numpy as np
     import pandas as pd
 
-    if isinstance(value, list | dict) or getattr(value, "ndim", 0):
+    if isinstance(value, list | dict) or np.ndim(value) > 0:
         return value
     if pd.isna(value) or value == "":
         return None

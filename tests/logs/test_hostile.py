@@ -247,7 +247,7 @@ def test_damaged_zips(tmp_path):
         archive.writestr("header.json", json.dumps(made.inspect_header()))
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("header.json", "{}")
-    refused(tmp_path / "d.eval", "each header of the zip must occur once: 'header.json'")
+    refused(tmp_path / "d.eval", "a header of the zip must be there once: 'header.json'")
     refused(
         write(tmp_path, "e.eval", made.zipped({"header.json": []})),
         "the header of the log must be an object",
