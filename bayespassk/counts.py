@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -505,7 +506,8 @@ class _Rows:
                 f"{name} must not be missing",
                 "fill the value in, or leave the row out if the problem was not attempted",
             )
-            exact = np.asarray(pd.to_numeric(pd.Series(given, dtype=object), errors="coerce"))
+            plain = pd.Series([_bounded(value) for value in given], dtype=object)
+            exact = np.asarray(pd.to_numeric(plain, errors="coerce"))
             self.require(
                 ~pd.isna(exact) & ~np.array([isinstance(v, bool | np.bool_) for v in given]),
                 f"{name} must be numbers",
@@ -583,6 +585,18 @@ def _require_batches(counts: Counts, rows: "_Rows", size: int) -> None:
         "holds a success",
         remedy,
     )
+
+
+def _bounded(value: Any) -> Any:
+    """Return a number of hundreds of digits as an infinite one, and all others as they are."""
+    if isinstance(value, int) and value.bit_length() > 1000:
+        return math.inf if value > 0 else -math.inf
+    if isinstance(value, str) and len(value) > 300:
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
 
 
 def _length(values: Any, name: str) -> int:

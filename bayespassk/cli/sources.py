@@ -124,8 +124,8 @@ def refuse_fit(path: str) -> None:
     if _is_netcdf(path):
         name = click.get_current_context().info_name
         raise OptionError(
-            f"{path}: a saved fit, and '{name}' asks for more than is kept of a log there: it reads "
-            "the attempts again. What to do: give the log that was fitted"
+            f"{path}: a saved fit, and '{name}' reads the attempts again, of which a fit keeps no "
+            "more than counts. What to do: give the log that was fitted"
         )
 
 

@@ -321,7 +321,7 @@ class Tally:
             column = self._about.get(name, [])
             if any(one is not None for one in column):
                 column.extend([None] * (len(row) - len(column)))
-                frame[name] = pd.Series(column, dtype=object).infer_objects()
+                frame[name] = _as_numbers(pd.Series(column, dtype=object), name)
         if self.errors == "fail":
             frame["success"] = frame["success"].clip(lower=0)
         frame = frame[frame["success"] >= 0].reset_index(drop=True)
@@ -481,6 +481,18 @@ class Tally:
             rows=len(repeats),
             first=first + 1,
         )
+
+
+def _as_numbers(column: "pd.Series[Any]", name: str) -> "pd.Series[Any]":
+    """Return a column of numbers as such, also where a table has them as text."""
+    import pandas as pd
+
+    if name not in ("completion", "date", "worker"):
+        try:
+            return pd.to_numeric(column)
+        except (ValueError, TypeError):
+            pass
+    return column.infer_objects()
 
 
 def _named(name: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 from bayespassk.counts import Counts, Provenance
 from bayespassk.errors import CountsError, OptionError
 from bayespassk.logs.attempts import Tally
-from bayespassk.logs.files import ROWS, hashed, opened
+from bayespassk.logs.files import ROWS, hashed, of_short_lines, opened
 from bayespassk.logs.peeking import SEPARATORS, Peek, header_in
 from bayespassk.logs.tables import MISSING, NAMES, OURS, Asked, asked, read_frames, renamed
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["is_one", "read", "read_csv"]
 
 LONGEST_HEADER = 2**20
+LONGEST_ROW = 2**24
 MOST_COLUMNS = 20_000
 
 
@@ -103,8 +104,9 @@ def _read(path: Path, tally: Tally, asked: Asked, encoding: str | None = None) -
         header, separator = _header(path, file.read(LONGEST_HEADER), encoding, asked)
     with (
         opened(path) as file,
+        of_short_lines(file, LONGEST_ROW, str(path)) as rows,
         _parsing(path, encoding),
-        closing(_parts(file, header, separator, encoding, asked)) as frames,
+        closing(_parts(rows, header, separator, encoding, asked)) as frames,
     ):
         return read_frames(header, frames, asked, tally)
 

@@ -13,7 +13,7 @@ AT_A_TIME = 2**16
 LONGEST_VALUE = 2**27
 """Characters of a single value that are read whole, such as all that is known of an attempt."""
 
-MOST_PARTS = 2**23
+MOST_PARTS = 2**21
 """Brackets and commas of a value that is read whole: what few bytes can hold, memory may not."""
 
 MOST_MEMBERS = 2**21
@@ -21,6 +21,9 @@ MOST_MEMBERS = 2**21
 
 NEAR = 16
 """Characters that a token may need to be whole: what is nearer to the end may go on after it."""
+
+TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|"|[\[\]{}]', re.DOTALL)
+"""What tells where a value ends: texts, the beginning of one that goes on, and brackets."""
 
 SPACE = re.compile(r"[ \t\r\n]+")
 
@@ -133,6 +136,35 @@ class Document:
                     return value
             self._more()
 
+    def skip(self) -> None:
+        """Pass over the next value, which may be larger than memory, without building it."""
+        if self.peek() not in ("[", "{"):
+            self.value()
+            return
+        try:
+            if not _has_too_many_parts(self._text, self._at):
+                _, end = _DECODER.raw_decode(self._text, self._at)
+                if self._ended or end <= len(self._text) - NEAR:
+                    self._at = end
+                    return
+        except (ValueError, RecursionError):
+            pass  # it goes on after what was read, or is not looked at so closely
+        depth = 0
+        while True:
+            for token in TOKEN.finditer(self._text, self._at):
+                sign = self._text[token.start()]
+                if sign == '"' and token.end() == token.start() + 1:  # text that goes on
+                    self._at = token.start()
+                    break
+                self._at = token.end()
+                depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(sign, 0)
+                if depth == 0:
+                    return
+            else:
+                self._at = len(self._text)
+            if not self._more():
+                raise self.error("not JSON: a value does not end")
+
     def members(self) -> Iterator[str]:
         """Yield the keys of an object. The value is next; it is passed over if it is not read."""
         seen: set[str] = set()
@@ -149,7 +181,7 @@ class Document:
             here = self._place()
             yield key
             if self._place() == here:
-                self.value()
+                self.skip()
 
     def items(self) -> Iterator[None]:
         """Yield before each item of an array. It is passed over if it is not read."""
@@ -157,7 +189,7 @@ class Document:
             here = self._place()
             yield
             if self._place() == here:
-                self.value()
+                self.skip()
 
     def pick(self, names: Collection[str]) -> dict[str, Any]:
         """Return some members of an object, and pass over the others."""

@@ -35,6 +35,7 @@ __all__ = [
     "guarded",
     "hashed",
     "lines",
+    "of_short_lines",
     "opened",
     "opened_document",
     "opened_parquet",
@@ -66,7 +67,8 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 DAMAGE = (
-    EOFError, zlib.error, zstd.ZstdError, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile
+    EOFError, zlib.error, zstd.ZstdError, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile,
+    NotImplementedError,  # of a zip of a later version
 )  # fmt: skip
 """What the modules of the standard library raise about a damaged compressed file."""
 
@@ -175,7 +177,35 @@ def _only_entry(path: Path) -> IO[bytes] | None:
             raise CountsError(f"{path}: the entry {names[0]!a} cannot be read: {error}") from None
 
 
+def of_short_lines(stream: IO[bytes], most: int, name: str) -> IO[bytes]:
+    """Return a file of which no line is longer than so many bytes."""
+    return io.BufferedReader(_Lines(stream, most, name), buffer_size=2**17)
+
+
+class _Lines(io.RawIOBase):
+    """A file that raises an error at the first line that is too long."""
+
+    def __init__(self, stream: IO[bytes], most: int, name: str):
+        self._stream, self._most, self._name = stream, most, name
+        self._line = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Buffer, /) -> int:
+        view = memoryview(into).cast("B")
+        found = self._stream.read(len(view))
+        last = found.rfind(b"\n")
+        self._line = self._line + len(found) if last < 0 else len(found) - last - 1
+        if self._line > self._most:
+            raise CountsError(f"{self._name}: a row of more than {self._most:,} bytes")
+        view[: len(found)] = found
+        return len(found)
+
+
 class _Counting(io.RawIOBase):
+    """A file that raises an error where more than so many bytes were read."""
+
     def __init__(self, stream: IO[bytes], most: int, name: str):
         self._stream, self._left, self._most, self._name = stream, most, most, name
 

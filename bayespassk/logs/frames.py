@@ -95,6 +95,7 @@ def _read_frame(
 ) -> Counts | None:
     """Return the counts in a table, or add its attempts to the tally."""
     words = None
+    tally.begin("DataFrame")
     if columns is None and _is_samples(frame):
         columns, words = _columns_of_samples(frame, scorer), inspect_log.WORDS
     elif scorer is not None:

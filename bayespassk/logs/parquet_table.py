@@ -54,6 +54,7 @@ def read(
 def _parts(file: Any, wanted: list[str], more: Mapping[str, Any]) -> "Iterator[pd.DataFrame]":
     """Yield the rows, without what pandas had made of them."""
     import numpy as np
+    import pyarrow as pa
 
     start = 0
     for batch in file.iter_batches(ROWS, columns=wanted):
@@ -62,6 +63,9 @@ def _parts(file: Any, wanted: list[str], more: Mapping[str, Any]) -> "Iterator[p
             if name not in frame:
                 numbers = np.arange(start, start + len(frame))
                 frame[name] = one if isinstance(one, str) else one[0] + one[1] * numbers
+        for name in wanted:
+            if pa.types.is_decimal(batch.schema.field(name).type):
+                frame[name] = frame[name].astype(float)
         start += len(frame)
         yield frame
 

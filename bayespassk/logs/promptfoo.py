@@ -12,8 +12,9 @@ from bayespassk.logs.per_attempt import Attempt, add, required
 
 __all__ = ["is_one", "read"]
 
+KEYS = ("success", "provider")
 WANTED = (
-    "success", "provider", "vars", "promptIdx", "testIdx", "prompt", "failureReason", "error",
+    *KEYS, "vars", "promptIdx", "testIdx", "prompt", "failureReason", "error",
     "latencyMs", "cost", "response",
 )  # fmt: skip
 ERROR = 2
@@ -39,14 +40,15 @@ def read(path: Path, tally: Tally) -> None:
             if key == "results" and document.peek() == "{":
                 for inner in document.members():
                     if inner == "results" and document.peek() == "[":
-                        found = [document.pick(WANTED) for _ in document.items()]
+                        for i, _ in enumerate(document.items()):
+                            result = document.pick(WANTED)
+                            found.append(required(result, KEYS, f"result {i + 1:,}", "a result"))
         document.finish()
     if not found:
         raise CountsError(f"{path}: results of promptfoo must have results.results; is it empty?")
     prompts = {str(one.get("promptIdx")) for one in found}
-    for i, result in enumerate(found):
+    for i, record in enumerate(found):
         where = f"result {i + 1:,}"
-        record = required(result, ("success", "provider"), where, "a result of promptfoo")
         failed = record.get("failureReason") == ERROR
         response = record.get("response")
         one = Attempt(

@@ -4,7 +4,7 @@ import inspect
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -216,7 +216,11 @@ def read(
         return _read_held(held, format, tally, options)
     with at_rest(_path(log)) as path:
         source = _source(path, format, options, system_from, _are_runs(runs))
-        return _read_files(path, source, tally, options, {"runs": runs, "system_from": system_from})
+        more = {"runs": runs, "system_from": system_from}
+        counts = _read_files(path, source, tally, options, more)
+        if path == _path(log) or counts.provenance is None:
+            return counts
+        return counts.with_provenance(replace(counts.provenance, files=(str(log),)))
 
 
 def _read_held(
@@ -417,6 +421,8 @@ def read_attempts(
             return _attempts_in(tally, held.what, counted)
     with at_rest(_path(log)) as path:
         source = _source(path, format, options, system_from, True)
+        if path != _path(log):
+            source = replace(source, files=[(path, {"run": str(log)} | dict(source.files[0][1]))])
         if columns and source.format not in ("csv", "parquet", "json"):
             raise OptionError(
                 f"run names columns of a table; {log} is {FORMATS[source.format].title}, of which "
@@ -621,6 +627,7 @@ def _recognised(seen: Peek, options: Mapping[str, Any]) -> str:
     ]
     if named and seen.kind in JSON and "monkeys" not in found:
         return "json"
+    found = [name for name in found if name not in TABLES] or found
     if not found and options.get("encoding") is not None and seen.kind in ("binary", "text"):
         return "csv"
     if len(found) == 1:
@@ -636,8 +643,9 @@ def _recognised(seen: Peek, options: Mapping[str, Any]) -> str:
             "--log_samples and read the samples_*.jsonl that it writes beside them"
         )
     raise InputError(
-        f"{seen.path}: {'no' if not found else 'more than one'} known format: it is {seen}. Name "
-        f"the format if you know it: {', '.join(map(repr, found)) or _listed()}.{_remedy(seen)}"
+        f"{seen.path}: {'no' if not found else 'more than one'} known format: it is {seen}."
+        f"{_remedy(seen)} Name the format if you know it: "
+        f"{', '.join(map(repr, found)) or _listed()}"
     )
 
 
@@ -645,12 +653,12 @@ def _remedy(seen: Peek) -> str:
     if seen.kind in JSON:
         return (
             " If it is a table, say which column is which, as in columns={'id': 'problem', 'ok': "
-            "'success'} (--columns id=problem,ok=success)"
+            "'success'} (--columns id=problem,ok=success)."
         )
     if seen.kind == "binary":
         return (
             " If it is a table in another encoding than UTF-8, say which, as in encoding='utf-16' "
-            "(--encoding utf-16)"
+            "(--encoding utf-16)."
         )
     return ""
 

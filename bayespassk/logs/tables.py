@@ -176,6 +176,7 @@ def _is_long(header: Sequence[str], names: Sequence[str], covariates: Sequence[s
     """Return whether a table has one row per attempt, or raise an error if that is not clear."""
     counted = "attempts" in names or "successes" in names
     found = ", ".join(repr(name) for name in header)
+    missing = [one for one in ("problem", "attempts", "successes") if one not in names]
     if "success" in names and counted:
         raise CountsError(
             "a table must have one row per problem (columns attempts and successes) or one per "
@@ -186,12 +187,17 @@ def _is_long(header: Sequence[str], names: Sequence[str], covariates: Sequence[s
             "covariates can be read from a table with one row per problem; this has one per attempt"
         )
     if not counted and "success" not in names:
-        missing = ", ".join(one for one in ("problem", "attempts", "successes") if one not in names)
         raise CountsError(
             f"the columns problem, attempts and successes must be there, or problem and success "
-            f"with one row per attempt: {missing} are not; the columns found are {found}. Rename "
-            "yours, or say which is which, as in columns={'n': 'attempts', 'c': 'successes'} "
-            "(--columns n=attempts,c=successes)"
+            f"with one row per attempt: {', '.join(missing)} are not; the columns found are "
+            f"{found}. Rename yours, or say which is which, as in "
+            "columns={'n': 'attempts', 'c': 'successes'} (--columns n=attempts,c=successes)"
+        )
+    if counted and missing:
+        raise CountsError(
+            f"the columns problem, attempts and successes must be there: {', '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not; the columns found are {found}. Rename "
+            "yours, or say which is which, as in columns={'id': 'problem'} (--columns id=problem)"
         )
     if "success" in names and "problem" not in names:
         raise CountsError(

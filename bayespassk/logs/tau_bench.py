@@ -60,16 +60,18 @@ def _read_second(path: Path, tally: Tally) -> None:
             if key == "info":
                 info = document.value()
             elif key == "simulations" and document.peek() == "[":
-                found = [document.pick(WANTED) for _ in document.items()]
+                for i, _ in enumerate(document.items()):
+                    where = f"simulation {i + 1:,}"
+                    keys = ("task_id", "reward_info")
+                    found.append(required(document.pick(WANTED), keys, where, "a simulation"))
         document.finish()
     info = info if isinstance(info, dict) else {}
     system, benchmark = (
         _name(info, "agent_info", "llm"),
         _name(info, "environment_info", "domain_name"),
     )
-    for i, simulation in enumerate(found):
+    for i, record in enumerate(found):
         where = f"simulation {i + 1:,}"
-        record = required(simulation, ("task_id", "reward_info"), where, "a simulation")
         reward = record["reward_info"]
         one = Attempt(
             problem=record["task_id"],
