@@ -22,6 +22,7 @@ from .backtesting.verb import backtest as backtest
 from .counts import Counts as Counts
 from .families import (
     Beta as Beta,
+    Dependent as Dependent,
     Family as Family,
     GeneralizedBeta as GeneralizedBeta,
     Kumaraswamy as Kumaraswamy,

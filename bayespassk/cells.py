@@ -61,7 +61,7 @@ class Histogram(NamedTuple):
 
 
 def distinct(system: Ints, successes: Ints, failures: Ints) -> Cells:
-    """Return the distinct rows of three columns of non-negative integers, in sorted order."""
+    """Return the distinct rows of three columns of integers, in sorted order."""
     first, inverse = _group(system, successes, failures)
     problems = np.bincount(inverse).astype(np.int64)
     return Cells(system[first], successes[first], failures[first], problems, inverse)
@@ -85,10 +85,10 @@ def _group(*columns: Ints) -> tuple[Ints, Ints]:
 def coded(values: Ints) -> tuple[int, Ints]:
     """Return how many distinct numbers from 0 there are, and the position of each among them.
 
-    Without sorting, which takes longest where there are many, unless they are large.
+    Without sorting, which takes longest where there are many, unless they are large or negative.
     """
     width = int(values.max(initial=0)) + 1
-    if width > max(1000, 4 * len(values)):
+    if width > max(1000, 4 * len(values)) or values.min(initial=0) < 0:
         distinct, codes = np.unique(values, return_inverse=True)
         return len(distinct), codes
     there = np.zeros(width, dtype=bool)

@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from itertools import chain
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bayespassk import cells
 from bayespassk.errors import CountsError, OptionError
+from bayespassk.runs import Runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,6 +136,13 @@ class Counts:
     covariates : mapping of str to sequence, dims (row,), optional
         Properties of problems or systems, as numbers or text: a difficulty level, the size of a
         model, a temperature. Only those named in :func:`bayespassk.fit` are looked at.
+    cluster : sequence, dims (row,), optional
+        What the problem has in common with others: a subject, a repository, the template that it
+        is a paraphrase of. Problems of one cluster are no independent witnesses of what new
+        problems are like, which :func:`bayespassk.fit` takes account of.
+    runs : Runs, optional
+        How attempts divide into runs, of which :class:`bayespassk.Dependent` makes use;
+        :meth:`from_runs` and :meth:`from_attempts` set it.
     provenance : Provenance, optional
         Where the counts came from, as :func:`bayespassk.read` found it.
 
@@ -160,6 +168,8 @@ class Counts:
     benchmark: Any = "benchmark"
     stopping: str = "fixed"
     covariates: Any = field(default_factory=dict)
+    cluster: Any = None
+    runs: Runs | None = None
     provenance: Provenance | None = None
 
     def __post_init__(self) -> None:
@@ -199,6 +209,10 @@ class Counts:
             for name, values in dict(self.covariates).items()
         }
         object.__setattr__(self, "covariates", MappingProxyType(covariates))
+        if self.cluster is not None:
+            object.__setattr__(self, "cluster", _text(self.cluster, "cluster", length))
+        if self.runs is not None:
+            self.runs.check(numbers["attempts"], numbers["successes"])
         rows.require(
             ~_repeated(self._row_codes),
             "each (benchmark, system, problem) must occur once",
@@ -222,9 +236,10 @@ class Counts:
         Parameters
         ----------
         frame : pandas.DataFrame or polars.DataFrame
-            Also taken from it, where there: columns system and benchmark. Levels of the index that
-            have names are columns too. Others are ignored, but one that is called model or llm,
-            where there is no system, is refused.
+            Also taken from it, where there: columns system, benchmark and cluster. With a column
+            run, there is one row for each run at a problem; see :meth:`from_runs`. Levels of the
+            index that have names are columns too. Others are ignored, but one that is called model
+            or llm, where there is no system, is refused.
         stopping : str, default "fixed"
             How the attempts at a problem were ended; see :class:`Counts`.
         covariates : sequence of str
@@ -259,30 +274,157 @@ class Counts:
                 )
         names = [str(name) for name in frame.columns]
         require_system(names, [name for name in names if name not in covariates])
-        found: dict[str, Any] = {name: frame[name].to_numpy() for name in COLUMNS if name in frame}
+        if "run" in frame:
+            return cls.from_runs(frame, stopping=stopping, covariates=covariates)
+        found: dict[str, Any] = {
+            name: frame[name].to_numpy() for name in (*COLUMNS, "cluster") if name in frame
+        }
         kept = {name: frame[name].to_numpy() for name in covariates}
         return cls(**found, stopping=stopping, covariates=kept)
+
+    @classmethod
+    def from_runs(
+        cls, frame: "pd.DataFrame", *, stopping: str = "fixed", covariates: Iterable[str] = ()
+    ) -> "Counts":
+        """Return the counts in a table with one row for each run at a problem, and keep the runs.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            Columns problem, run, attempts, successes; and, where there, system, benchmark and
+            cluster. A run is a seed, a day, a worker, a temperature: attempts that may be alike.
+        stopping : str, default "fixed"
+            How the attempts at a problem were ended; see :class:`Counts`.
+        covariates : sequence of str
+            Columns to keep as covariates, which must be the same in all rows of a problem.
+
+        Raises
+        ------
+        CountsError
+            If a column is missing, a row breaks a rule, or a covariate or the cluster of a problem
+            differs from row to row.
+
+        Examples
+        --------
+        >>> import pandas as pd, bayespassk as bp
+        >>> frame = pd.DataFrame({"problem": ["a", "a", "b", "b"], "run": [1, 2, 1, 2]})
+        >>> bp.Counts.from_runs(frame.assign(attempts=20, successes=[3, 9, 0, 1]))
+        Counts: 2 rows, 1 system, 40 attempts a problem, 0 rows without success, 2 runs
+        """
+        covariates = [covariates] if isinstance(covariates, str) else list(covariates)
+        needed = ("problem", "run", "attempts", "successes")
+        missing = [name for name in (*needed, *covariates) if name not in frame]
+        if missing:
+            raise CountsError(
+                f"the columns {', '.join((*needed, *covariates))} must be there: "
+                f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not"
+            )
+        names = [name for name in ("benchmark", "system", "problem") if name in frame]
+        text = frame[names].map(str) if frame[names].notna().all(axis=None) else frame[names]
+        # Every row by itself, so that what breaks a rule is told with its number.
+        each = cls(
+            problem=np.arange(len(frame)),
+            attempts=frame["attempts"].to_numpy(),
+            successes=frame["successes"].to_numpy(),
+        )
+        if frame["run"].isna().any():
+            raise CountsError(
+                "run must not be missing: the first row without is row "
+                f"{int(np.argmax(frame['run'].isna())) + 1}. What to do: give every row a run"
+            )
+        group = text.groupby(names, sort=False, dropna=False).ngroup().to_numpy()
+        _, first = np.unique(group, return_index=True)
+        for name in (*covariates, *(["cluster"] if "cluster" in frame else [])):
+            values = frame[name].to_numpy()
+            own = values[first][group]
+            bad = (values != own) & ~(np.asarray(frame[name].isna()) & (own != own))  # noqa: PLR0124
+            if bad.any():
+                at = int(np.argmax(bad))
+                raise CountsError(
+                    f"{name} must be the same in all rows of a problem: row {at + 1} has "
+                    f"{values[at]!r}, and an earlier one of the problem {own[at]!r}"
+                )
+        row: Any = group.astype(np.int64)
+        runs = Runs.of(row, frame["run"].to_numpy(), each.attempts, each.successes)
+        made, solved = runs.totals(len(first))
+        of_problem = [name for name in (*names, "cluster") if name in frame]
+        kept: dict[str, Any] = {name: frame[name].to_numpy()[first] for name in of_problem}
+        described = {name: frame[name].to_numpy()[first] for name in covariates}
+        return cls(
+            **kept,
+            covariates=described,
+            attempts=made,
+            successes=solved,
+            stopping=stopping,
+            runs=runs,
+        )
+
+    @classmethod
+    def from_attempts(cls, attempts: "pd.DataFrame", *, stopping: str | None = None) -> "Counts":
+        """Return the counts of attempts given one by one, and keep their runs.
+
+        Parameters
+        ----------
+        attempts : pandas.DataFrame
+            From :func:`bayespassk.read_attempts`, or with columns problem, success (0 or 1) and, if
+            known, run, system, benchmark and cluster.
+        stopping : str, optional
+            How the attempts at a problem were ended; by default as ``attempts.attrs`` has it.
+
+        Raises
+        ------
+        CountsError
+            If a column is missing, or success is something else.
+        """
+        missing = [name for name in ("problem", "success") if name not in attempts]
+        if missing:
+            raise CountsError(f"attempts must have a column {missing[0]!r}")
+        bad = ~attempts["success"].isin([0, 1])
+        if bad.any():
+            first = int(np.argmax(bad))
+            raise CountsError(
+                f"success must be 0 or 1; row {first + 1:,} has {attempts['success'].iloc[first]!r}"
+            )
+        names = ("benchmark", "system", "problem", "cluster", "run")
+        by = [name for name in names if name in attempts]
+        grouped = attempts.groupby(by, sort=False, dropna=False, observed=True)["success"]
+        frame = grouped.agg(attempts="size", successes="sum").reset_index()
+        rule = stopping or attempts.attrs.get("stopping", "fixed")
+        return cls.from_dataframe(frame, stopping=rule)
 
     def to_dataframe(self) -> "pd.DataFrame":
         """Return a table with columns benchmark, system, problem, attempts, successes, covariates.
 
+        And cluster, if there are any; with runs, column run and one row for each run at a problem.
         The stopping rule is not in it: give it again to :meth:`from_dataframe`.
         """
         import pandas as pd
 
         columns = {name: getattr(self, name) for name in COLUMNS}
-        return pd.DataFrame(columns | dict(self.covariates))
+        columns |= {} if self.cluster is None else {"cluster": self.cluster}
+        frame = pd.DataFrame(columns | dict(self.covariates))
+        if self.runs is None:
+            return frame
+        pieces = frame.iloc[self.runs.row].reset_index(drop=True)
+        pieces["attempts"], pieces["successes"] = self.runs.attempts, self.runs.successes
+        pieces.insert(3, "run", np.array(self.runs.names, dtype=object)[self.runs.run])
+        return pieces
 
     def _columns(self) -> Iterator[tuple[str, NDArray[Any]]]:
         """Yield all columns by name, covariates as text, since their types are as given."""
         yield from ((name, getattr(self, name)) for name in COLUMNS)
         for name, values in self.covariates.items():
             yield f"covariate {name}", np.array([str(value) for value in values], dtype=object)
+        if self.cluster is not None:
+            yield "cluster", self.cluster
+        if self.runs is not None:
+            yield from ((f"run {name}", values) for name, values in self.runs.columns().items())
+            yield "runs", np.array(self.runs.names, dtype=object)
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields: dict[str, Any] = {name: getattr(self, name) for name in COLUMNS}
         fields |= {"stopping": self.stopping, "covariates": dict(self.covariates)}
-        fields["provenance"] = self.provenance
+        fields |= {"cluster": self.cluster, "runs": self.runs, "provenance": self.provenance}
         return partial(Counts, **fields), ()
 
     def __len__(self) -> int:
@@ -296,6 +438,8 @@ class Counts:
             f"{f'{low:,}' if low == high else f'{low:,} to {high:,}'} attempts a problem, "
             f"{_count(unsolved, 'row')} without success"
             f"{'' if self.stopping == 'fixed' else f', stopping {self.stopping!r}'}"
+            f"{'' if self.runs is None else f', {_count(len(self.runs.names), "run")}'}"
+            f"{'' if self.cluster is None else f', {_count(len(set(self.cluster)), "cluster")}'}"
         )
 
     @cached_property
@@ -388,10 +532,32 @@ class Counts:
 
         `columns` of these rows take the place of those that they had.
         """
+        counted = "attempts" in columns or "successes" in columns
         columns = {name: getattr(self, name)[rows] for name in COLUMNS} | columns
         kept = {name: values[rows] for name, values in self.covariates.items()}
         return Counts(
-            **columns, stopping=self.stopping, covariates=kept, provenance=self.provenance
+            **columns,
+            stopping=self.stopping,
+            covariates=kept,
+            cluster=None if self.cluster is None else self.cluster[rows],
+            runs=None if self.runs is None or counted else self.runs.of_rows(np.asarray(rows)),
+            provenance=self.provenance,
+        )
+
+    def without_attempts(self, row: int) -> "Counts":
+        """Return the counts as they were before any attempt at one of the problems."""
+        others = np.arange(len(self)) != row
+        runs = self.runs
+        if runs is not None:
+            mine = runs.row != row
+            columns = {name: values[mine] for name, values in runs.columns().items()}
+            runs = Runs(**columns, names=runs.names)
+        return replace(
+            self,
+            attempts=self.attempts * others,
+            successes=self.successes * others,
+            stopping="fixed",
+            runs=runs,
         )
 
     def with_provenance(self, provenance: Provenance) -> "Counts":

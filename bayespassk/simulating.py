@@ -5,11 +5,15 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayespassk.arrays import Floats, Ints
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
+from bayespassk.families.base import Parameters
+from bayespassk.families.dependent import SMALL, dependence
+from bayespassk.runs import Runs
 
-__all__ = ["simulate", "thin"]
+__all__ = ["in_runs", "made_with", "simulate", "thin"]
 
 
 def simulate(
@@ -19,6 +23,7 @@ def simulate(
     problems: int,
     attempts: int,
     system: str = "simulated",
+    run_length: int | None = None,
     random_seed: int | None = None,
 ) -> Counts:
     """Return counts of one system whose success probabilities are drawn from `family`.
@@ -33,8 +38,16 @@ def simulate(
         How many problems, and how many attempts at each.
     system : str
         Label of the system.
+    run_length : int, optional
+        Of a :class:`bayespassk.Dependent`, which needs it: attempts at each problem in a run; the
+        last run is of what is left.
     random_seed : int, optional
         Repeats the result.
+
+    Raises
+    ------
+    OptionError
+        If `run_length` is given to a family without runs, or not given to one with runs.
 
     Examples
     --------
@@ -46,19 +59,55 @@ def simulate(
     p = family.draw(
         {name: np.full(problems, value, dtype=float) for name, value in parameters.items()}, rng
     )
-    return Counts(
-        problem=np.arange(problems),
-        attempts=np.full(problems, attempts),
-        successes=rng.binomial(attempts, p),
-        system=system,
-    )
+    made = np.full(problems, attempts)
+    natural = {name: np.asarray(value, dtype=float) for name, value in parameters.items()}
+    return made_with(family, natural, p, made, rng, run_length, system)
+
+
+def made_with(
+    family: Family,
+    natural: Parameters,
+    p: Floats,
+    attempts: Ints,
+    rng: np.random.Generator,
+    run_length: int | None = None,
+    system: str = "simulated",
+) -> Counts:
+    """Return counts of attempts at problems whose p are known, in runs if the family has runs."""
+    own = dependence(family)
+    if (own is None) != (run_length is None) or not (run_length is None or run_length >= 1):
+        raise OptionError(
+            f"run_length must be 1 or more for a family with runs, and None for one without; got "
+            f"{run_length!r} for {family.full_name}"
+        )
+    problem = np.arange(len(attempts))
+    if own is None or run_length is None:
+        successes = rng.binomial(attempts, p)
+        return Counts(problem=problem, attempts=attempts, successes=successes, system=system)
+    number = -(-attempts // run_length)
+    row = np.repeat(problem, number)
+    run = np.arange(len(row)) - np.repeat(number.cumsum() - number, number)
+    made = np.minimum(run_length, attempts[row] - run * run_length)
+    solved = in_runs(made, p[row], float(np.asarray(own.rho_of(natural)).ravel()[0]), rng)
+    frame = {"row": row, "names": run, "attempts": made, "successes": solved}
+    runs = Runs.of(**frame)
+    successes = runs.totals(len(attempts))[1]
+    return Counts(problem=problem, attempts=attempts, successes=successes, system=system, runs=runs)
+
+
+def in_runs(attempts: Ints, p: Floats, rho: Floats | float, rng: np.random.Generator) -> Ints:
+    """Return the successes of runs about these p, of one shape after broadcasting."""
+    scale = 1 / np.maximum(rho, SMALL) - 1
+    of_run = rng.beta((p * scale).clip(1e-300), ((1 - p) * scale).clip(1e-300))
+    return rng.binomial(attempts, np.where(np.asarray(rho) > SMALL, of_run, p))
 
 
 def thin(counts: Counts, attempts: ArrayLike, *, random_seed: int | None = None) -> Counts:
     """Return what would have been seen with fewer attempts: a random subset of those made.
 
     Successes are drawn without replacement (hypergeometric), so the result is distributed
-    exactly as a log with `attempts` attempts at each problem.
+    exactly as a log with `attempts` attempts at each problem. Which run an attempt was of is not
+    kept.
 
     Parameters
     ----------
@@ -92,6 +141,7 @@ def thin(counts: Counts, attempts: ArrayLike, *, random_seed: int | None = None)
         attempts=kept,
         successes=successes,
         covariates=counts.covariates,
+        cluster=counts.cluster,
         provenance=counts.provenance,
     )
 

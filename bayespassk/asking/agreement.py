@@ -8,6 +8,7 @@ from scipy.special import ndtr
 from bayespassk.arrays import Floats, Ints
 from bayespassk.families import Family
 from bayespassk.families.base import Parameters
+from bayespassk.families.dependent import dependence
 from bayespassk.posterior.fitted import Fitted, Part
 from bayespassk.special import log_binomial, log_no_success
 
@@ -74,8 +75,8 @@ class Agreement:
 def agreement(fitted: Fitted, system: int) -> Agreement | None:
     """Return whether the family agrees with the attempts of one system on pass@j, j up to n.
 
-    None where there is nothing to compare: no attempts, or a stopping rule under which Chen's
-    estimate is biased.
+    None where there is nothing to compare: no attempts, a stopping rule under which Chen's estimate
+    is biased, or a family whose attempts depend on each other.
 
     Notes
     -----
@@ -89,7 +90,8 @@ def agreement(fitted: Fitted, system: int) -> Agreement | None:
     of their distances, in standard deviations, against normal variables with their correlations.
     """
     rows = (fitted.system_index == system) & (fitted.attempts > 0)
-    if fitted.stopping != "fixed" or not rows.any():
+    dependent = dependence(fitted.family) is not None
+    if fitted.stopping != "fixed" or dependent or not rows.any():
         return None
     parts = fitted.parts_of(system, rows)
     js = _js(fitted.attempts[rows])

@@ -1,6 +1,7 @@
 """pass@k at any k, as draws from the posterior; pass^k, and how fast fail@k falls."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,9 +13,11 @@ from bayespassk.arrays import Floats, Ints
 from bayespassk.asking.guard import agreements, warn_if_contradicted, warn_if_impossible
 from bayespassk.asking.moved import warn_if_moved, with_alone
 from bayespassk.asking.question import Kind, Mean, Question, ask
-from bayespassk.asking.seen import Seen
+from bayespassk.asking.seen import Seen, rates_of
+from bayespassk.errors import OptionError
 from bayespassk.families import Family
 from bayespassk.families.base import Parameters
+from bayespassk.families.dependent import dependence, log_fail_in_runs, log_fail_of_problems
 from bayespassk.options import Target, check_k
 from bayespassk.posterior.fitted import Fitted, opened
 
@@ -40,6 +43,7 @@ def forecast(
     target: Target = "benchmark",
     *,
     at: Mapping[str, Any] | None = None,
+    run_length: float | None = None,
     random_seed: int | None = None,
 ) -> xr.DataArray:
     """Return the posterior of pass@k for each system: one value a draw, not summarised.
@@ -59,6 +63,9 @@ def forecast(
     at : mapping of str to value, optional
         For the target "population" of a fit with covariates: new problems with these values, such
         as ``{"level": 5}``, in place of problems with the values of those attempted.
+    run_length : int, optional
+        Of a fit with :class:`bayespassk.Dependent`: the k attempts are made in runs of so many,
+        which are alike; ``math.inf`` for one run of all. By default each is in a run of its own.
     random_seed : int, optional
         Repeats the draws of p and of the run; by default follows from the seed of the fit, so
         that the same forecast of the same fit is the same. "population" draws nothing.
@@ -109,8 +116,11 @@ def forecast(
     >>> draws.dims
     ('chain', 'draw', 'system', 'k')
     """
-    fitted, question = opened(fit), PassAtK(check_k(k))
+    fitted, ks = opened(fit), check_k(k)
+    question = PassAtK(ks) if run_length is None else _in_runs(fitted, ks, run_length)
     draws = ask(fitted, question, target, random_seed, at=at)
+    if dependence(fitted.family) is not None:
+        draws.attrs["run_length"] = 1.0 if run_length is None else float(run_length)
     draws, band = with_alone(fitted, question, draws)
     rows = agreements(fitted)
     warn_if_moved(draws, band)
@@ -213,6 +223,21 @@ def tail_exponent(fit: xr.DataTree, k: float | Iterable[float]) -> xr.DataArray:
 # The questions -----------------------------------------------------------------------------------
 
 
+def _in_runs(fitted: Fitted, ks: Ints, run_length: float) -> "PassAtKInRuns":
+    """Return the question of attempts in runs, or raise an error if it cannot be asked."""
+    if dependence(fitted.family) is None:
+        raise OptionError(
+            "run_length needs a fit with bp.Dependent, which learns how alike the attempts of a "
+            f"run are; the family of this one is {fitted.family.full_name}"
+        )
+    whole = math.isinf(run_length) or float(run_length).is_integer()
+    if not (whole and run_length >= 1):
+        raise OptionError(
+            f"run_length must be a whole number from 1, or math.inf; got {run_length!r}"
+        )
+    return PassAtKInRuns(ks, float(run_length))
+
+
 def _ratios(family: Family, parameters: Parameters, c: Any, f: Any, ks: Any) -> Floats:
     """Return log E[(1-p)^k] of problems seen with (c, f), dims (..., cell, k)."""
     moments = family.log_moment(parameters, c, f + np.append(0.0, ks))
@@ -241,6 +266,52 @@ class PassAtK(Mean):
     def of_run(self, seen: Seen) -> Floats:
         """Return the share of problems that one run solves by k."""
         return seen.realised(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class PassAtKInRuns(Mean):
+    """That one of k attempts succeeds, which are made in runs whose attempts are alike."""
+
+    values: Ints
+    run_length: float
+    name: ClassVar[str] = "pass_at_k"
+    not_of_runs: ClassVar[str] = "attempts in runs, whose luck is among what is averaged"
+
+    def drawn(
+        self,
+        family: Family,
+        parameters: Parameters,
+        rng: np.random.Generator,
+        successes: Ints,
+        failures: Ints,
+    ) -> Floats:
+        """Draw log fail@k of problems with these counts, dims (k, draw, problem)."""
+        rates = rates_of(family, parameters, rng, successes, failures)
+        ks = self.values.astype(float)
+        return log_fail_of_problems(family, parameters, -rates, ks, self.run_length)
+
+    def at(self, family: Family, parameters: Parameters, logit: Floats) -> Floats:
+        """Return log fail@k, dims (k, draw, node)."""
+        log_q = -family.rates(parameters, logit)
+        draws = len(next(iter(parameters.values())))
+        log_q = np.broadcast_to(log_q, (draws, log_q.shape[1]))
+        ks = self.values.astype(float)
+        return log_fail_of_problems(family, parameters, log_q, ks, self.run_length)
+
+    def each(self, drawn: Floats, value: float) -> Floats:
+        """Return pass@k at one of the k."""
+        return np.asarray(-np.expm1(drawn[int(np.flatnonzero(self.values == value)[0])]))
+
+    def expected(self, family: Family, parameters: Parameters, c: Any, f: Any) -> Floats:
+        """Return nothing: what was seen of a problem is drawn from."""
+        raise NotImplementedError
+
+    def of_kind(self, kind: Kind) -> Floats:
+        """Return pass@k of new problems."""
+        ks = self.values.astype(float)
+        return kind.mean(
+            lambda given: -np.expm1(log_fail_in_runs(kind.family, given, ks, self.run_length))
+        )
 
 
 @dataclass(frozen=True, eq=False)

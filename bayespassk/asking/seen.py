@@ -128,7 +128,7 @@ class Seen:
         order = np.argsort(ks)
         for part, cells, draws, parameters, rng in self._blocks():
             problems = part.cells.problems
-            many = cells & _many(part)
+            many = cells & _many(part) & (part.cells.failures >= 0)  # of patterns of runs: few
             few = _each(part, np.where(cells & ~many, problems, 0))
             rate = rates_of(self.family, parameters, rng, *few)
             patience = rng.standard_exponential(rate.shape)
@@ -182,13 +182,14 @@ class Seen:
         result = np.zeros((len(chosen), len(ks)))
         for part in self.parts:
             c, f = part.cells.successes[part.cells.inverse], part.cells.failures[part.cells.inverse]
+            solved, failed = self.family.outcomes(c, f)
             made = attempts[part.rows]
             flat = {name: value.ravel()[chosen] for name, value in part.parameters.items()}
             step = max(1, HELD // len(c))
             for i in range(0, len(chosen), step):
                 some = slice(i, i + step)
                 p = self.family.draw_seen({n: v[some] for n, v in flat.items()}, rng, c, f)
-                result[some] += _solved(c + rng.binomial(made - c - f, p), made, ks)
+                result[some] += _solved(solved + rng.binomial(made - solved - failed, p), made, ks)
         return result / self.problems
 
     def _blocks(

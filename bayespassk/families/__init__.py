@@ -7,6 +7,7 @@ from typing import Any
 from bayespassk.errors import FitFileError, OptionError
 from bayespassk.families.base import Family, Prior
 from bayespassk.families.beta import Beta
+from bayespassk.families.dependent import Dependent
 from bayespassk.families.generalized_beta import GeneralizedBeta
 from bayespassk.families.inflated import OneInflated, ZeroInflated
 from bayespassk.families.kumaraswamy import Kumaraswamy
@@ -19,6 +20,7 @@ from bayespassk.families.verified import Verified
 __all__ = [
     "FAMILIES",
     "Beta",
+    "Dependent",
     "Family",
     "GeneralizedBeta",
     "Kumaraswamy",
@@ -40,7 +42,7 @@ SIMPLE = {
     family.name: family
     for family in (Beta, Kumaraswamy, LibbyNovick, ScaledBeta, GeneralizedBeta, LogitNormal)
 }
-WRAPPERS = {family.name: family for family in (ZeroInflated, OneInflated)}
+WRAPPERS = {family.name: family for family in (ZeroInflated, OneInflated, Dependent)}
 
 FAMILIES: tuple[type[Family], ...] = (*SIMPLE.values(), Mixture, *WRAPPERS.values(), Verified)
 """Every kind of family that a saved fit can be of."""

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special as sp
 
-from bayespassk.arrays import Floats
+from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.errors import OptionError
+from bayespassk.runs import Runs
 from bayespassk.special import NUMPY, Special
 
 __all__ = [
@@ -279,6 +280,21 @@ class Family(ABC):
         if self.components:
             spec["components"] = [component.spec() for component in self.components]
         return spec
+
+    def seeing(
+        self, successes: Ints, failures: Ints, runs: Runs | None
+    ) -> tuple["Family", Ints, Ints]:
+        """Return the family to see these problems with, and what it sees at each, dims (row,).
+
+        Itself, and the counts as they are; but one that tells attempts of one run from those of
+        several sees patterns, to which it gives numbers below 0.
+        """
+        del runs
+        return self, successes, failures
+
+    def outcomes(self, successes: Ints, failures: Ints) -> tuple[Ints, Ints]:
+        """Return successes and failures at problems at which this was seen; see :meth:`seeing`."""
+        return successes, failures
 
     @abstractmethod
     def prior(self, declare: Declare, xp: Special = NUMPY) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special as sp
 
-from bayespassk.arrays import Floats
+from bayespassk.arrays import Floats, Ints
 from bayespassk.errors import OptionError
 from bayespassk.families.base import (
     ByCell,
@@ -21,6 +21,7 @@ from bayespassk.families.base import (
     with_share,
 )
 from bayespassk.families.mixture import log_moment_of_problems
+from bayespassk.runs import Runs
 from bayespassk.special import NUMPY, Special
 
 __all__ = ["OneInflated", "ZeroInflated", "inflated", "not_inflated"]
@@ -63,6 +64,18 @@ class _Inflated(ByCell):
     def full_name(self) -> str:
         """As on the command line: "zero-inflated-beta"."""
         return f"{self.name}-{self.base.full_name}"
+
+    def seeing(
+        self, successes: Ints, failures: Ints, runs: Runs | None
+    ) -> tuple[Family, Ints, Ints]:
+        """Return this with the family inflated as it sees the problems; see :class:`Family`."""
+        base, a, b = self.base.seeing(successes, failures, runs)
+        changed = {"base": base}
+        return (self if base is self.base else replace(self, **changed)), a, b
+
+    def outcomes(self, successes: Ints, failures: Ints) -> tuple[Ints, Ints]:
+        """Return successes and failures; see :meth:`Family.outcomes`."""
+        return self.base.outcomes(successes, failures)
 
     def prior(self, declare: Declare, xp: Special = NUMPY) -> dict[str, Any]:
         """Declare the parameters of the family inflated, and the logit of the share."""

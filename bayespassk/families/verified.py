@@ -99,9 +99,10 @@ class Verified(ByCell):
     false_positive_rate: float | Prior = field(kw_only=True)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.base, Family) or _holds(self.base, Verified):
+        if not isinstance(self.base, Family) or _holds(self.base, ("verified", "dependent")):
             raise OptionError(
-                "verified needs a family of success probabilities, and goes around all others, as "
+                "verified needs a family of success probabilities, and goes around all others but "
+                "dependent, as "
                 f"in Verified(ZeroInflated(Beta()), ...); got {self.base!r}"
             )
         for name in RATES:
@@ -314,5 +315,5 @@ def _judged(verifier: Verifier, distribution: Any) -> JudgedDensity | JudgedPoin
     return JudgedDensity(verifier, distribution)
 
 
-def _holds(family: Family, kind: type[Family]) -> bool:
-    return isinstance(family, kind) or any(_holds(one, kind) for one in family.components)
+def _holds(family: Family, names: tuple[str, ...]) -> bool:
+    return family.name in names or any(_holds(one, names) for one in family.components)

@@ -32,6 +32,7 @@ from bayespassk.cells import Cells
 from bayespassk.errors import OptionError, SamplingError
 from bayespassk.families import Family
 from bayespassk.families.base import Prior, declared, log_prior
+from bayespassk.families.dependent import dependence, with_rho
 from bayespassk.families.inflated import inflated, not_inflated
 from bayespassk.fitting.importance import (
     draw_t,
@@ -44,6 +45,7 @@ from bayespassk.fitting.importance import (
 from bayespassk.fitting.sampling import Draws
 from bayespassk.options import system_seed
 from bayespassk.posterior.pooling import Hierarchy
+from bayespassk.runs import Runs
 from bayespassk.special import NUMPY
 
 __all__ = ["Integrated", "integrate", "takes"]
@@ -132,6 +134,10 @@ def integrate(
     """
     priors = declared(family)
     _check(family, priors, hierarchy)
+    of_rho = priors.get("logit_rho")
+    if of_rho is not None:
+        with threadpool_limits(1):
+            return _over_rho(family, of_rho, cells, systems, draws, seed, advance)
     likelihoods = [
         _Likelihood(family, tuple(priors), cells.of_system(i), name)
         for i, name in enumerate(systems)
@@ -144,9 +150,20 @@ def integrate(
 
 
 def takes(family: Family) -> bool:
-    """Return whether a family has few enough parameters: three, or four with inflations."""
+    """Return whether a family has few enough parameters: three, or four with inflations.
+
+    Beside the correlation of attempts in a run, which is summed over by itself.
+    """
+    family = with_rho(_settled(family), 0.0)
     inner = not_inflated(family)
     return len(declared(inner)) <= MOST_PARAMETERS and len(declared(family)) <= WITH_SHARES
+
+
+def _settled(family: Family) -> Family:
+    """Return the family as it is fitted: inflations go around what tells runs apart."""
+    nothing = np.zeros(0, dtype=np.int64)
+    none = Runs(row=nothing, run=nothing, attempts=nothing, successes=nothing, names=())
+    return family.seeing(nothing, nothing, none)[0]
 
 
 def _check(family: Family, priors: Mapping[str, Prior], hierarchy: Hierarchy) -> None:
@@ -155,6 +172,12 @@ def _check(family: Family, priors: Mapping[str, Prior], hierarchy: Hierarchy) ->
             f"method='quadrature' takes families of up to {MOST_PARAMETERS} parameters, or "
             f"{WITH_SHARES} with inflations; {family.full_name} has {len(priors)}: use "
             "method='nuts'"
+        )
+    own = dependence(family)
+    if own is not None and own.learned and hierarchy.pooling != "none":
+        raise OptionError(
+            "method='quadrature' does not pool systems whose rho is learned: use pooling='none', a "
+            "known rho, or method='nuts'"
         )
     if hierarchy.nested or hierarchy.system_columns or hierarchy.problem_columns:
         raise OptionError(
@@ -233,14 +256,19 @@ class _Likelihood:
         problems = cells.problems.astype(float)
         a, b = cells.successes.astype(float), cells.failures.astype(float)
         self.constants = self.inner.constants(a, b)
-        self.touched = np.flatnonzero((a == 0) | (b == 0) if self.own < len(names) else a < 0)
+        one_sided = (a == 0) | (b == 0)
+        self.touched = np.flatnonzero(one_sided & (self.own < len(names)))
         if "kernel_top" in self.constants:
             # What is the same at all points is left out: with 2^53 attempts, sums with it would
             # be whole numbers.
             alone = np.isin(np.arange(len(a)), self.touched)
             self.constants["added"] = np.where(alone, self.constants["kernel_top"], 0.0)
+        # What is left out of the likelihood of the cells that are taken together.
+        top = self.constants.get("kernel_top", np.zeros(len(a)))
+        left_out = top - self.constants.get("added", top)
         self.rest = problems.copy()
         self.rest[self.touched] = 0.0
+        self.left_out = float(self.rest @ left_out)
         self.problems = np.append(problems[self.touched], self.rest.sum())
         self.pairs = np.append(a[self.touched], 1.0), np.append(b[self.touched], 1.0)
         nodes = max(value.shape[-1] for value in self.constants.values())
@@ -491,6 +519,129 @@ def _alone(
         each.append(_mean_and_sd(family, names, lattice.x, weight))
     moments = {name: np.stack([one[name] for one in each], -1) for name in each[0]}
     return Integrated({n: found[..., i] for i, n in enumerate(names)}, None, whole, moments)
+
+
+RHO_STEP, RHO_COARSE = 0.35, 1.0
+"""Of the lattice of logit rho: in standard deviations, and on the logit scale to find these."""
+
+
+@dataclass(frozen=True)
+class _AtRho:
+    """The posterior of all other parameters at one correlation, and the density of that."""
+
+    value: float
+    lattice: _Lattice
+    slope: Floats
+    log_density: float
+
+
+def _over_rho(
+    family: Family,
+    of_rho: Prior,
+    cells: Cells,
+    systems: tuple[str, ...],
+    draws: int,
+    seed: int,
+    advance: Callable[[str, int], None],
+) -> Integrated:
+    """Return draws of systems by themselves where rho is learned: a lattice for each rho.
+
+    First in steps of 1 on the logit, then about the mean in ever smaller ones, down to `RHO_STEP`
+    standard deviations.
+    """
+    names = tuple(declared(family))
+    column = names.index("logit_rho")
+    found = np.empty((draws, len(systems), len(names)))
+    whole = np.empty(len(systems), dtype=bool)
+    each = []
+    for system, name in enumerate(systems):
+        advance("Integrating each system", system)
+        mine = cells.of_system(system)
+
+        def at(value: float, mine: Cells = mine, name: str = name) -> _AtRho:
+            known = with_rho(family, float(sp.expit(value)))
+            return _at_rho(known, mine, name, value, of_rho)
+
+        start, step = of_rho.loc, RHO_COARSE
+        for _ in range(8):
+            points = _followed(at, start, step)
+            weight = normalised(np.array([one.log_density for one in points]))
+            x = np.array([one.value for one in points])
+            start = float(weight @ x)
+            wanted = RHO_STEP * float(np.sqrt(weight @ (x - start) ** 2))
+            if step <= 1.1 * wanted:
+                break
+            step = max(wanted, step / 4)
+        heavy = np.flatnonzero(weight > 1e-3 * weight.max())
+        whole[system] = all(points[i].lattice.whole for i in heavy)
+        rng = np.random.default_rng(system_seed(seed, name))
+        number = np.bincount(evenly(weight, draws, rng), minlength=len(points))
+        drawn, moments = [], []
+        for one, many in zip(points, number, strict=True):
+            of_rest = normalised(one.lattice.log_density)
+            chosen = evenly(of_rest, int(many), rng) if many else np.zeros(0, dtype=np.int64)
+            some = np.empty((int(many), len(names)))
+            if many:
+                some[:, np.arange(len(names)) != column] = _within(
+                    one.lattice, chosen, one.slope[chosen], rng
+                )
+            some[:, column] = one.value
+            drawn.append(some)
+            every = np.insert(one.lattice.x, column, one.value, axis=1)
+            moments.append(_mean_and_sd(family, names, every, of_rest))
+        found[:, system] = rng.permutation(np.concatenate(drawn))
+        each.append(_mixed(moments, weight))
+    result = {name: np.stack([one[name] for one in each], -1) for name in each[0]}
+    return Integrated({n: found[..., i] for i, n in enumerate(names)}, None, whole, result)
+
+
+def _at_rho(family: Family, cells: Cells, system: str, value: float, of_rho: Prior) -> _AtRho:
+    """Return the lattice of the other parameters at a logit of rho."""
+    priors = declared(family)
+    names = tuple(priors)
+    mean = np.array([prior.loc for prior in priors.values()])
+    covariance = np.diag([prior.sd**2 for prior in priors.values()])
+
+    def prior(x: Floats) -> Floats:
+        return np.asarray(log_prior(family, {name: x[:, i] for i, name in enumerate(names)}))
+
+    likelihood = _Likelihood(family, names, cells, system)
+    lattice = _lattice(likelihood, prior, *_about(likelihood, prior, mean, covariance))
+    total = sp.logsumexp(lattice.log_density) + lattice.log_cell + likelihood.left_out
+    log_density = float(total + of_rho.log_density(value, of_rho.loc))
+    return _AtRho(value, lattice, _slope(lattice, prior), log_density)
+
+
+def _followed(at: Callable[[float], _AtRho], start: float, step: float) -> list[_AtRho]:
+    """Return what is at equal steps from a start, to either side until nothing is left."""
+    found = [at(start)]
+    best = found[0].log_density
+    for way in (step, -step):
+        value = start
+        while True:
+            value += way
+            one = at(value)
+            found.append(one)
+            best = max(best, one.log_density)
+            if one.log_density < best - RHO_DEPTH or len(found) > MOST_RHO:
+                break
+    return sorted(found, key=lambda one: one.value)
+
+
+RHO_DEPTH = 8.0
+"""How far below its highest point the density of logit rho is followed."""
+
+MOST_RHO = 60
+
+
+def _mixed(moments: list[dict[str, Floats]], weight: Floats) -> dict[str, Floats]:
+    """Return mean and standard deviation of a mixture of which those of the parts are known."""
+    mixed = {}
+    for name in moments[0]:
+        means, sds = np.stack([one[name] for one in moments], -1)
+        mean = weight @ means
+        mixed[name] = np.array([mean, np.sqrt(weight @ (sds**2 + (means - mean) ** 2))])
+    return mixed
 
 
 def _slope(lattice: _Lattice, prior: _Density) -> Floats:

@@ -100,12 +100,14 @@ class Setup:
         else:  # the same, without sorting the rows
             groups, group = np.arange(float(len(counts.systems)))[:, None], system
         first = np.array([np.argmax(system == i) for i in range(len(counts.systems))])
+        failures = counts.attempts - counts.successes
+        family, *seen = family.seeing(counts.successes, failures, counts.runs)
         return cls(
             counts,
             family,
             _hierarchy(counts, pooling, names[~varies], names[varies], effects),
             design,
-            distinct(group.ravel(), counts.successes, counts.attempts - counts.successes),
+            distinct(group.ravel(), *seen),
             groups[:, 0].astype(np.int64),
             groups[:, 1:],
             values[first][:, ~varies],
@@ -304,14 +306,14 @@ def centring_of(setup: Setup, rng: np.random.Generator) -> dict[str, Centring]:
     """
     names = declared(setup.family)
     systems = setup.hierarchy.systems
-    cells = distinct(
-        setup.counts.system_index,
-        setup.counts.successes,
-        setup.counts.attempts - setup.counts.successes,
+    counts = setup.counts
+    family, *seen = setup.family.seeing(
+        counts.successes, counts.attempts - counts.successes, counts.runs
     )
+    cells = distinct(counts.system_index, *seen)
     mean, se = np.zeros((2, systems, len(names)))
     for system in range(systems):
-        mean[system], se[system] = _look(setup.family, cells.of_system(system), rng)
+        mean[system], se[system] = _look(family, cells.of_system(system), rng)
     found = {}
     benchmark = np.array(setup.hierarchy.benchmark or [0] * systems)
     for i, (name, prior) in enumerate(names.items()):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bayespassk.counts import Counts
 from bayespassk.errors import FitFileError, OptionError, PoolingWarning, PriorDrivenWarning
 from bayespassk.families import Family, default_family, family_from_spec
+from bayespassk.families.dependent import dependence
 from bayespassk.fitting.advi import advi
 from bayespassk.fitting.lattice import integrate, takes
 from bayespassk.fitting.model import Setup, model_of
@@ -202,7 +203,7 @@ def fit_with(
 ) -> xr.DataTree:
     """Return what :func:`fit` does, with effects of systems as they are in an older fit, too."""
     draws, tune, chains, target_accept = sampling
-    pooling = _pooling(counts, pooling, method)
+    pooling = _pooling(counts, pooling, method, family)
     _check_benchmarks(counts, pooling, covariates)
     if method == "auto":
         wanted = covariates is None and tune is None and target_accept is None
@@ -328,11 +329,18 @@ def _can_integrate(counts: Any, family: Any, pooling: str) -> bool:
     if not (isinstance(counts, Counts) and isinstance(family, Family)):
         return False  # which is told with the other options
     nested = pooling == "partial" and len(set(counts.benchmarks)) > 1
-    return takes(family) and not nested
+    own = dependence(family)
+    learned = own is not None and own.learned and pooling != "none"
+    return takes(family) and not nested and not learned
 
 
-def _pooling(counts: Counts, pooling: Any, method: str = "nuts") -> Pooling:
+def _pooling(
+    counts: Counts, pooling: Any, method: str = "nuts", family: Family | None = None
+) -> Pooling:
     """Return what "auto" stands for, and "within" where there is one benchmark."""
+    own = dependence(family) if isinstance(family, Family) else None
+    if pooling == "auto" and own is not None and own.learned:
+        return "none"
     if pooling not in ("auto", "within") or not isinstance(counts, Counts):
         return pooling  # type: ignore[no-any-return]  # it is checked with the other options
     systems = Counter(counts.benchmarks)

@@ -8,6 +8,7 @@ import xarray as xr
 
 from bayespassk.asking.guard import agreements, contradicted
 from bayespassk.families import Family, Verified, default_family, family_from_name
+from bayespassk.families.dependent import dependence
 from bayespassk.fitting.verb import fit as fit_counts
 from bayespassk.posterior.fitted import Fitted, opened
 
@@ -83,8 +84,8 @@ def agreement(fit: xr.DataTree, families: Iterable[str | Family] | None = None) 
 
 
 def others_than(family: Family) -> list[Family]:
-    """Return the families that are looked at beside one; none where a verifier errs."""
-    if isinstance(family, Verified):
+    """Return the families that are looked at beside one; none where a verifier errs, or of runs."""
+    if isinstance(family, Verified) or dependence(family) is not None:
         return []
     every = [default_family(), *map(family_from_name, OTHERS)]
     return [one for one in every if one != family]

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayespassk.asking.pass_at_k import PassAtK
 from bayespassk.asking.question import ask
-from bayespassk.counts import Counts
 from bayespassk.errors import (
     ConvergenceWarning,
     ForecastWarning,
@@ -23,6 +22,7 @@ from bayespassk.fitting.verb import fit
 from bayespassk.options import TARGETS, check_k, seed_of
 from bayespassk.posterior.diagnostics import MAX_PARETO_K, diagnostics_of
 from bayespassk.posterior.fitted import Fitted, opened
+from bayespassk.simulating import made_with
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +47,7 @@ def calibrate(
     draws: int = 500,
     tune: int = 500,
     chains: int = 2,
+    run_length: int | None = None,
     random_seed: int | None = None,
 ) -> xr.Dataset:
     """Return the ranks of simulated truths among draws from their posteriors (SBC).
@@ -71,6 +72,8 @@ def calibrate(
         the most attempts made.
     method, draws, tune, chains
         As for :func:`bayespassk.fit`. Fewer draws than there do, as 99 of them are used.
+    run_length : int, optional
+        Of a :class:`bayespassk.Dependent`, which needs it; see :func:`bayespassk.simulate`.
     random_seed : int, optional
         Repeats the result.
 
@@ -111,7 +114,7 @@ def calibrate(
     seed = seed_of(random_seed)
     options = {"method": method, "draws": draws, "tune": tune, "chains": chains}
     results = [
-        _simulate_once(family, made, ks, options, np.random.default_rng([seed, i]))
+        _simulate_once(family, made, ks, run_length, options, np.random.default_rng([seed, i]))
         for i in range(simulations)
     ]
     return xr.Dataset(
@@ -179,6 +182,7 @@ def _simulate_once(
     family: Family,
     attempts: NDArray[np.int64],
     ks: NDArray[np.int64],
+    run_length: int | None,
     options: dict[str, Any],
     rng: np.random.Generator,
 ) -> tuple[dict[str, int], bool]:
@@ -186,9 +190,8 @@ def _simulate_once(
     free = draw_prior(family, rng, (1,))
     natural = family.natural(free)
     p = family.draw({n: np.full(len(attempts), v[0]) for n, v in natural.items()}, rng)
-    counts = Counts(
-        problem=range(len(attempts)), attempts=attempts, successes=rng.binomial(attempts, p)
-    )
+    one = {name: value[0] for name, value in natural.items()}
+    counts = made_with(family, one, p, attempts, rng, run_length)
     with warnings.catch_warnings():
         for expected in (PriorDrivenWarning, ConvergenceWarning, ForecastWarning):
             warnings.simplefilter("ignore", expected)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bayespassk.arrays import Floats
 from bayespassk.cells import Cells
 from bayespassk.errors import OptionError
+from bayespassk.families.dependent import dependence
 from bayespassk.judging.leave_one_out import Loo, Which, leave_one_out, relative_efficiency
 from bayespassk.posterior.fitted import Fitted, opened
 
@@ -109,9 +110,12 @@ def compared(
     import pandas as pd
 
     one = next(iter(named.values()))
-    cells = _rows_of(named)
+    apart = any(
+        fitted.hierarchy.problem_columns or dependence(fitted.family) for fitted in named.values()
+    )
     found = {
-        name: _left_out(name, fitted, cells, exact, progress) for name, fitted in named.items()
+        name: _left_out(name, fitted, _rows_of(fitted, apart), exact, progress)
+        for name, fitted in named.items()
     }
     rows = []
     for i, system in enumerate(one.systems):
@@ -130,10 +134,10 @@ def _left_out(name: str, fitted: Fitted, cells: Cells, exact: bool, progress: bo
     ]
 
 
-def _rows_of(named: Mapping[str, Fitted]) -> Cells:
-    """Return the rows in question: distinct ones, unless a fit tells problems apart by more."""
-    cells = next(iter(named.values())).cells
-    if not any(fitted.hierarchy.problem_columns for fitted in named.values()):
+def _rows_of(fitted: Fitted, apart: bool) -> Cells:
+    """Return the rows in question: distinct ones, unless some fit tells problems apart by more."""
+    cells = fitted.cells
+    if not apart:
         return cells
     return Cells(
         cells.system[cells.inverse],

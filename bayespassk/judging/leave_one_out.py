@@ -138,7 +138,8 @@ def _log_likelihood(fitted: Fitted, system: int, cells: Cells, index: NDArray[np
 def _log_probability(fitted: Fitted, part: Part, cells: Cells) -> Floats:
     """Return the log probability of counts at the parameters of `part`, dims (draw, cell)."""
     parameters = {name: p.ravel() for name, p in part.parameters.items()}
-    constants = log_binomial(cells.successes + cells.failures, cells.successes)
+    successes, failures = fitted.family.outcomes(cells.successes, cells.failures)
+    constants = log_binomial(successes + failures, successes)
     return np.asarray(cell_log_moments(fitted.family, parameters, cells) + constants)
 
 
@@ -150,15 +151,11 @@ def _elpd_without(fitted: Fitted, cells: Cells, cell: int, which: Which, progres
     everyone = range(len(fitted.systems))
     group = everyone if fitted.design else fitted.hierarchy.group(which.position)
     counts, attrs = fitted.counts, fitted.tree.attrs
-    others = np.arange(len(counts)) != mine[inside]  # no attempts, no knowledge
-    counts = replace(
-        counts,
-        attempts=counts.attempts * others,
-        successes=counts.successes * others,
-        stopping="fixed",
-    )
+    without = int(mine[inside])
+    counts = counts.without_attempts(without)  # no attempts, no knowledge
     kept = np.isin(fitted.system_index, group)
-    left_out = f"without {cells.successes[cell]} and {cells.failures[cell]}"
+    successes, failures = fitted.family.outcomes(cells.successes, cells.failures)
+    left_out = f"without {successes[cell]} and {failures[cell]}"
     with warnings.catch_warnings():
         for told_before in (PriorDrivenWarning, PoolingWarning):
             warnings.simplefilter("ignore", told_before)
@@ -174,7 +171,7 @@ def _elpd_without(fitted: Fitted, cells: Cells, cell: int, which: Which, progres
             system_seed(fitted.seed, left_out),
             progress,
         )
-    position, rows = list(group).index(which.position), ~others[kept]
+    position, rows = list(group).index(which.position), (np.arange(len(kept)) == without)[kept]
     refitted = opened(again)
     (part,) = refitted.parts_of(position, rows)
     values = _log_probability(refitted, part, _take(cells, np.array([cell])))

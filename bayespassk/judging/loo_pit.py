@@ -11,6 +11,7 @@ from bayespassk.cells import Cells
 from bayespassk.counts import batch_size
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
+from bayespassk.families.dependent import dependence
 from bayespassk.judging.replicating import thin_draws
 from bayespassk.options import system_seed
 from bayespassk.posterior.fitted import opened
@@ -82,6 +83,11 @@ def loo_pit(fit: xr.DataTree, *, random_seed: int | None = None) -> xr.DataArray
     ('row',)
     """
     fitted = opened(fit)
+    if dependence(fitted.family) is not None:
+        raise OptionError(
+            "loo_pit needs attempts that are independent given the problem, and the family is "
+            f"{fitted.family.full_name}; bp.check replicates such counts run by run"
+        )
     cells, stopping = fitted.cells, fitted.stopping
     if stopping == "adaptive":
         raise OptionError(

@@ -15,9 +15,12 @@ from bayespassk.cells import Cells, coded, distinct
 from bayespassk.counts import batch_size
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
+from bayespassk.families.dependent import dependence
 from bayespassk.options import FINDING, system_seed
 from bayespassk.posterior.fitted import Fitted, opened
 from bayespassk.posterior.likelihood import cell_log_moments
+from bayespassk.runs import Runs
+from bayespassk.simulating import in_runs
 from bayespassk.special import log_binomial
 
 if TYPE_CHECKING:
@@ -196,20 +199,44 @@ class _Log:
     stopping: str
     size: int | None
     rows: Ints
+    runs: Runs | None = None
 
     @classmethod
     def of(cls, fitted: Fitted, system: int) -> "_Log":
         mine = (fitted.system_index == system) & (fitted.attempts > 0)
         size, rows = batch_size(fitted.stopping), np.flatnonzero(mine)
-        return cls(fitted.attempts[mine], fitted.successes[mine], fitted.stopping, size, rows)
+        runs = None
+        if fitted.runs is not None and dependence(fitted.family) is not None:
+            if size is not None:
+                raise OptionError(
+                    "check replicates dependent attempts whose number was fixed in advance; these "
+                    f"have stopping={fitted.stopping!r}"
+                )
+            runs = fitted.runs.of_rows(mine)
+        own = fitted.attempts[mine], fitted.successes[mine]
+        return cls(*own, fitted.stopping, size, rows, runs)
 
     @property
     def cap(self) -> Ints:
         """The most attempts that each problem could have been given, where a success ends them."""
         return np.where(self.successes == 0, self.attempts, self.attempts.max(initial=0))
 
-    def replicate(self, place: Ints, p: Floats, rng: np.random.Generator) -> tuple[Ints, Ints]:
-        """Return attempts and successes at these problems, given p with dims (draw, problem)."""
+    def replicate(
+        self, place: Ints, p: Floats, rng: np.random.Generator, rho: Floats | float = 0.0
+    ) -> tuple[Ints, Ints]:
+        """Return attempts and successes at these problems, given p with dims (draw, problem).
+
+        `rho`, dims (draw,) or one number, is the correlation of attempts in a run.
+        """
+        if self.runs is not None:
+            runs = self.runs.of_rows(place)
+            of_draw = np.broadcast_to(rho, len(p))[:, None]
+            each = in_runs(runs.attempts, p[:, runs.row], of_draw, rng)
+            starts = np.searchsorted(runs.row, np.arange(len(place)))
+            return (
+                np.broadcast_to(self.attempts[place], p.shape),
+                np.add.reduceat(each, starts, axis=1),
+            )
         if self.size is None:
             attempts = self.attempts[place]
             return np.broadcast_to(attempts, p.shape), rng.binomial(attempts, p)
@@ -420,9 +447,10 @@ def _nothing(system: str, draws: int, bins: list[str]) -> xr.Dataset:
 def _alone(log: _Log, place: Ints) -> NDArray[np.bool_]:
     """Return which of these problems are replicated one by one.
 
-    All of them where a success ends the attempts; else those with attempts like few others.
+    All of them where a success ends the attempts, or they come in runs; else those with attempts
+    like few others.
     """
-    if log.size is not None:
+    if log.size is not None or log.runs is not None:
         return np.ones(len(place), dtype=bool)
     attempts = log.attempts[place]
     _, group = coded(attempts)
@@ -456,7 +484,9 @@ def _replicated(
                 }
                 p[:, at : at + len(place)] = family.draw(wide, rng)
                 at += len(place)
-        attempts, successes = log.replicate(single, p.clip(0.0, 1.0), rng)
+        own = dependence(family)
+        rho = 0.0 if own is None else own.rho_of(now[0])
+        attempts, successes = log.replicate(single, p.clip(0.0, 1.0), rng, rho)
         made = [_Outcomes(attempts, successes, np.ones((some, len(single)), dtype=np.int64))]
         made += [
             _replicated_at_once(family, parameters, int(attempts), int(problems), rng)

@@ -27,7 +27,7 @@ RUNS = ("files",)
 
 MORE = (
     "run", "seed", "temperature", "epoch", "batch", "worker", "date", "completion",
-    "tokens", "input_tokens", "output_tokens", "seconds", "dollars",
+    "tokens", "input_tokens", "output_tokens", "seconds", "dollars", "cluster",
 )  # fmt: skip
 """What may be known of an attempt besides its outcome; of a completion its hash is kept."""
 
@@ -487,7 +487,7 @@ def _as_numbers(column: "pd.Series[Any]", name: str) -> "pd.Series[Any]":
     """Return a column of numbers as such, also where a table has them as text."""
     import pandas as pd
 
-    if name not in ("completion", "date", "worker"):
+    if name not in ("completion", "date", "worker", "cluster"):
         try:
             return pd.to_numeric(column)
         except (ValueError, TypeError):

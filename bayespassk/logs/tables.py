@@ -27,6 +27,9 @@ __all__ = [
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "None"]
 NAMES = ("benchmark", "system", "problem")
+COUNTED = (*COLUMNS, "run", "cluster")
+"""What a table with one row per problem, or per problem and run, may have."""
+
 OURS = (*COLUMNS, "attempt", "success", *MORE)
 WORDS = {"true": 1.0, "false": 0.0}
 
@@ -140,11 +143,11 @@ def layout_of(header: Sequence[str], asked: Asked, tally: Tally) -> Layout:
             f"a column must be there once: {', '.join(sorted(double)) or 'success'} is not"
         )
     long = _is_long(header, names, asked.covariates)
-    kept = (*NAMES, "attempt", "success", *MORE) if long else (*COLUMNS, *asked.covariates)
+    kept = (*NAMES, "attempt", "success", *MORE) if long else (*COUNTED, *asked.covariates)
     kept += tally.runs
     pairs = list(zip(header, names, strict=True))
     used = {name: ours for name, ours in pairs if ours in kept}
-    read = (*COLUMNS, "attempt", "success", "run", *asked.covariates)
+    read = (*NAMES, "attempt", "success", "run") if long else kept
     ignored = [
         name for name, ours in pairs if ours not in read and not (tally.keeps and name in used)
     ]

@@ -14,6 +14,7 @@ from bayespassk.asking.question import Kind
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
+from bayespassk.families.dependent import require_independent
 from bayespassk.options import Target, check_k, check_target
 from bayespassk.planning.lessons import (
     Cloud,
@@ -152,6 +153,7 @@ def allocate(
     check_target(target)
     check_strategy(strategy)
     fitted = opened(fit)
+    require_independent(fitted.family, "allocate")
     counts = fitted.counts
     task = _Task.of(fitted, counts, budget, horizon, costs, limit, new_problems, new_problem_cost)
     seed = fitted.seed_or(random_seed)

@@ -13,6 +13,7 @@ from bayespassk.arrays import Floats
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
 from bayespassk.families.base import declared, draw_prior
+from bayespassk.families.dependent import require_independent
 from bayespassk.options import check_interval, check_k, check_target
 from bayespassk.planning.lessons import Cloud, lessons_of, variance_after
 from bayespassk.posterior.fitted import opened
@@ -108,6 +109,7 @@ def design(
         raise OptionError(f"truths must be 1 or more; got {truths!r}")
     rng = np.random.default_rng(random_seed)
     family, centres = _truths(source, system, truths, rng)
+    require_independent(family, "design")
     prior = np.stack(list(_free(family, draw_prior(family, rng, (PRIOR_DRAWS,)))), 1)
     root = np.linalg.cholesky(np.atleast_2d(np.cov(prior.T)))
     z = NormalDist().inv_cdf((1 + prob) / 2)

@@ -16,6 +16,7 @@ from bayespassk.asking.summaries import summarize
 from bayespassk.counts import COLUMNS, Counts
 from bayespassk.errors import CountsError, InputError, OptionError
 from bayespassk.families import Family
+from bayespassk.families.dependent import require_independent
 from bayespassk.files import write
 from bayespassk.fitting.verb import fit
 from bayespassk.logs import read_csv
@@ -124,6 +125,7 @@ class Plan:
         **options: Any,
     ):
         _check(k, half_width, budget, target, strategy, prob)
+        require_independent(family, "Plan")
         self._file = None if isinstance(counts, Counts) else _File(Path(counts))
         self.counts = counts if isinstance(counts, Counts) else read_csv(counts)
         """All attempts so far."""

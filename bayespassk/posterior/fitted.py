@@ -16,9 +16,14 @@ from bayespassk.counts import Counts
 from bayespassk.errors import FitFileError, OptionError
 from bayespassk.families import Family, family_from_spec
 from bayespassk.families.base import declared
+from bayespassk.families.dependent import dependence
 from bayespassk.posterior.pooling import Hierarchy
+from bayespassk.runs import Runs
 
-__all__ = ["Fitted", "Part", "family_of", "opened"]
+__all__ = ["PIECES", "Fitted", "Part", "family_of", "opened", "runs_of"]
+
+PIECES = ("row", "run", "attempts", "successes")
+"""What is known of each run at each problem; see :class:`bayespassk.runs.Runs`."""
 
 ORIGIN = ("family", "input_sha256", "bayespassk_version")
 """Attributes that every number made from a fit carries with it."""
@@ -178,9 +183,23 @@ class Fitted:
         return most
 
     @cached_property
+    def seen(self) -> tuple[Ints, Ints]:
+        """What the family sees at each problem: its successes and failures, or patterns of runs.
+
+        dims (row,) each.
+        """
+        _, *seen = self.family.seeing(self.successes, self.attempts - self.successes, self.runs)
+        return seen[0], seen[1]
+
+    @cached_property
+    def runs(self) -> Runs | None:
+        """How attempts divide into runs; None if that is not known."""
+        return runs_of(self.tree)
+
+    @cached_property
     def cells(self) -> Cells:
         """The distinct rows of all systems."""
-        return distinct(self.system_index, self.successes, self.attempts - self.successes)
+        return distinct(self.system_index, *self.seen)
 
     @cached_property
     def parts(self) -> tuple[tuple[Part, ...], ...]:
@@ -191,8 +210,7 @@ class Fitted:
         """Return those of the problems of one system that are among `rows`, dims (row,)."""
         mine = self.system_index == system
         index = np.flatnonzero(mine if rows is None else mine & rows)
-        successes = self.successes[index]
-        failures = self.attempts[index] - successes
+        successes, failures = (values[index] for values in self.seen)
 
         def part(which: Ints, parameters: dict[str, Floats]) -> Part:
             cells = distinct(np.zeros(len(which), np.int64), successes[which], failures[which])
@@ -217,7 +235,15 @@ class Fitted:
             benchmark=np.array(self.benchmarks, dtype=object)[self.system_index],
             stopping=self.stopping,
             covariates=self.covariates,
+            cluster=self.cluster,
+            runs=self.runs,
         )
+
+    @property
+    def cluster(self) -> NDArray[Any] | None:
+        """What each problem has in common with others, dims (row,), if that is known."""
+        known = self.tree["constant_data"].dataset
+        return known["cluster"].values if "cluster" in known else None
 
     # Covariates ------------------------------------------------------------------------------
 
@@ -295,6 +321,10 @@ def opened(fit: xr.DataTree | Fitted) -> Fitted:
             "this is not a fit made by bayespassk: make one with bp.fit, or read one with bp.load"
         )
     family = family_from_spec(json.loads(fit.attrs["family"]))
+    if dependence(family) is not None:
+        attempts = fit["constant_data"].dataset["attempts"].values
+        successes = fit["observed_data"].dataset["successes"].values
+        family, *_ = family.seeing(successes, attempts - successes, runs_of(fit))
     posterior = fit["posterior"].dataset
     known = posterior if "benchmark" in posterior.coords else fit["constant_data"].dataset
     return Fitted(
@@ -306,6 +336,15 @@ def opened(fit: xr.DataTree | Fitted) -> Fitted:
         shape=(posterior.sizes["chain"], posterior.sizes["draw"]),
         seed=int(fit.attrs["random_seed"]),
     )
+
+
+def runs_of(fit: xr.DataTree) -> Runs | None:
+    """Return the runs that a fit was made from, or None."""
+    known = fit["constant_data"].dataset
+    if "run_row" not in known:
+        return None
+    columns = {name: known[f"run_{name}"].values for name in PIECES}
+    return Runs(**columns, names=tuple(str(name) for name in known["run_names"].values))
 
 
 def _hierarchy(fit: xr.DataTree, systems: int) -> Hierarchy:

@@ -55,7 +55,8 @@ def log_likelihood(fit: xr.DataTree) -> xr.DataArray:
             cells = part.cells
             parameters = {name: p.ravel() for name, p in part.parameters.items()}
             moments = cell_log_moments(family, parameters, cells)
-            moments += log_binomial(cells.successes + cells.failures, cells.successes)
+            successes, failures = family.outcomes(cells.successes, cells.failures)
+            moments += log_binomial(successes + failures, successes)
             first, last = part.rows[[0, -1]]
             together = last - first + 1 == len(part.rows)  # much faster than a list of them
             rows = slice(first, last + 1) if together else part.rows

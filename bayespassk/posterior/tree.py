@@ -111,6 +111,11 @@ def _constant(counts: Counts, design: Design | None, coords: Mapping[str, Any]) 
         "attempts": ("row", counts.attempts),
         "system_index": ("row", counts.system_index),
     }
+    if counts.cluster is not None:
+        data["cluster"] = ("row", counts.cluster)
+    if counts.runs is not None:
+        data |= {f"run_{name}": ("piece", v) for name, v in counts.runs.columns().items()}
+        data["run_names"] = ("run", np.array(counts.runs.names, dtype=object))
     if design is None:
         return xr.Dataset(data, coords)
     data["design"] = (("row", "column"), design.values)

@@ -12,6 +12,7 @@ from bayespassk.errors import FitFileError, OptionError
 from bayespassk.families import (
     FAMILIES,
     Beta,
+    Dependent,
     GeneralizedBeta,
     Kumaraswamy,
     LibbyNovick,
@@ -71,6 +72,8 @@ CASES = [
     *cases(ZeroInflated(Kumaraswamy()), a=[0.3], b=[5.0], zero=[0.9]),
     *cases(OneInflated(ZeroInflated(Beta())), a=[0.3], b=[5.0], zero=[0.3], one=[0.1]),
     *cases(OneInflated(Mixture(Beta(), Beta())), a_1=[0.2], b_1=[50.0], a_2=[2.0], b_2=[1.0], weight_1=[0.7], weight_2=[0.3], one=[0.2]),
+    *cases(Dependent(Beta()), a=[0.3, 0.05], b=[5.0, 1e4], rho=[0.1, 0.9]),
+    *cases(Dependent(ZeroInflated(LibbyNovick())), a=[0.3], b=[3.0], log_odds=[-2.0], zero=[0.2], rho=[0.01]),
     *cases(verified(Beta(), 0.9, 0.012), a=[0.3, 0.01, 5.0], b=[5.0, 1e5, 0.5]),
     *cases(verified(Beta(), 1.0, 1e-9), a=[0.3], b=[50.0]),
     *cases(verified(Kumaraswamy(), 0.5, 0.3), a=[0.2], b=[1.5]),
