@@ -312,9 +312,14 @@ class Tally:
         row = np.frombuffer(self._kept_row, dtype=np.int32)
         outcome = np.frombuffer(self._kept_outcome, dtype=np.int8)
         run = np.frombuffer(self._kept_run, dtype=np.int32)
-        names = pd.DataFrame(list(self._rows), columns=["benchmark", "system", "problem"])
+        columns = ("benchmark", "system", "problem")
+        names = pd.DataFrame(list(self._rows), columns=columns, dtype=object)
+        if len(names):  # or a rule for names is broken
+            text = {one: names[one].to_numpy() for one in columns}
+            none = dict.fromkeys(("attempts", "successes"), np.zeros(len(names), dtype=np.int64))
+            Counts.from_dataframe(pd.DataFrame(text | none, dtype=object))
         frame = names.iloc[row].reset_index(drop=True)
-        frame["run"] = np.array(list(self._run_names), dtype=object)[run]
+        frame["run"] = pd.Series(np.array(list(self._run_names), dtype=object)[run], dtype=object)
         frame["attempt"] = frame.groupby(["benchmark", "system", "problem"], sort=False).cumcount()
         frame["success"] = outcome.astype(np.int64)
         for name in MORE:
@@ -490,9 +495,9 @@ def _as_numbers(column: "pd.Series[Any]", name: str) -> "pd.Series[Any]":
     if name not in ("completion", "date", "worker", "cluster"):
         try:
             return pd.to_numeric(column)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             pass
-    return column.infer_objects()
+    return column
 
 
 def _named(name: Any) -> Any:

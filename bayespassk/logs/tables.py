@@ -304,7 +304,7 @@ def add_attempts(tally: Tally, frame: "pd.DataFrame", outcome: Outcome) -> None:
     for name in names + [name for name in ("attempt", "run") if name in frame]:
         _require_plain(frame, name)
     for name in names + [name for name in ("attempt",) if name in frame]:
-        blank = frame[name].isna() | (frame[name].astype(str).str.strip() == "")
+        blank = frame[name].isna() | frame[name].map(_is_blank).astype(bool)
         if blank.any():
             first = int(frame.index[blank][0]) + 1
             raise CountsError(
@@ -327,7 +327,7 @@ def add_attempts(tally: Tally, frame: "pd.DataFrame", outcome: Outcome) -> None:
         tally.add_score(
             row, score, outcome, f"row {frame.index[at] + 1:,}", times=size, kept=tally.keeps
         )
-    runs = frame["run"].astype(str).tolist() if "run" in frame else None
+    runs = [str(one) for one in frame["run"]] if "run" in frame else None
     if tally.keeps:
         runs = _keep(
             tally, frame, rows[groups], codes, [_plain(score) for score in scores], outcome
@@ -361,11 +361,16 @@ def _keep(
             f"run names the column {missing[0]!r}, which is not there; the columns found are "
             f"{', '.join(repr(str(name)) for name in frame)}"
         )
-    runs = frame[by].astype(str).agg(", ".join, axis=1).tolist() if by else None
+    columns = [[str(one) for one in frame[name]] for name in by]
+    runs = [", ".join(row) for row in zip(*columns, strict=True)] if by else None
     about = {name: [_plain(one) for one in frame[name]] for name in MORE if name in frame}
     about.pop("run", None)
     tally.keep(rows, np.array(outcomes, dtype=np.int8)[codes], runs, about)
     return runs
+
+
+def _is_blank(value: Any) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from made_logs import of, write
 EXPECTED = {
     "lm-eval.log": {"a": (1, 1), "β ✓": (1, 0), "c/d": (1, 1)},
     "best-of-n.log": {"0": (4, 1), "1": (2, 1), "2": (4, 0)},
+    "swe-bench.log": {"a": (1, 1), "β ✓": (1, 0), "c/d": (1, 1)},
     "monkeys.yaml": {"monkeys": (4, 2)},
     "monkeys.log": {"0": (4, 2), "1": (4, 0), "2": (4, 4)},
     "monkeys.parquet": {"0": (4, 2), "1": (4, 0), "2": (4, 4)},
