@@ -126,7 +126,7 @@ MOST_FILES = 100_000
 
 
 def read(
-    log: str | PathLike[str] | NDArray[Any],
+    log: "str | PathLike[str] | NDArray[Any] | pd.DataFrame | Any",
     format: str = "auto",  # noqa: A002 -- as in numpy and pandas
     *,
     errors: str = "raise",
@@ -143,18 +143,22 @@ def read(
 
     Parameters
     ----------
-    log : path or array, dims (problem, attempt)
-        A folder is read as one log of one format, with each problem of a system in one file.
+    log : path, array, DataFrame, or logs of Inspect
+        A folder is read as one log of one format, with each problem of a system in one file; "-" is
+        standard input. An array has dims (problem, attempt) or (system, problem, attempt).
     format : str, default "auto"
         "auto" looks at the content, not at the name. Or one of these, with its options:
 
-        - "csv" and "parquet", with one row per problem (columns problem, attempts, successes) or
-          one per attempt (problem, success, and attempt if there is one): `columns`, a mapping of
-          the names in the file to these, such as ``{"n": "attempts"}``; `covariates`, columns to
-          keep; `threshold`, `values`;
-        - "matrix", 0 or 1 for each problem and attempt, NaN for not attempted: `problems`;
+        - "csv", "parquet" and "json" (records), with one row per problem (columns problem,
+          attempts, successes) or one per attempt (problem, success, and attempt if there is one):
+          `columns`, a mapping of the names in the file to these, such as ``{"n": "attempts"}``;
+          several for success are a column for each run, and a list is one of outcomes;
+          `covariates`, columns to keep; `threshold`, `values`; `encoding`, of text that is not
+          UTF-8;
+        - "matrix", 0 or 1 for each problem and attempt, NaN for not attempted: `problems`,
+          `systems`;
         - "human-eval", the ``_results.jsonl`` of its evaluation;
-        - "evalplus": `tests`, "base" or "plus" (those and the base tests);
+        - "evalplus", and BigCodeBench: `tests`, "base" or "plus" (those and the base tests);
         - "lm-eval", the ``samples_*.jsonl`` of ``--log_samples``: `filter`, `metric`, `threshold`,
           `values`; `scorer`, a function of a response and its record that returns a score, for
           documents with several responses, of which the log scores what a filter made of them;
@@ -162,7 +166,11 @@ def read(
           has keys; `threshold`, `values`;
         - "monkeys", a folder of YAML, or rows of the hub: `columns`;
         - "best-of-n", of Best-of-N Jailbreaking: `batch`, the attempts in a batch;
-        - "livecodebench", its ``_eval_all.json``: `covariates`, such as ``["difficulty"]``.
+        - "livecodebench", its ``_eval_all.json``: `covariates`, such as ``["difficulty"]``;
+        - "terminal-bench", "tau-bench" (and tau2-bench), "swe-bench", "promptfoo", "metr" and
+          "qwen-math", which have no options; "harbor": `scorer`; "nemo-skills", "verl",
+          "verifiers", "lighteval" and "evalscope": `metric`; with `threshold` and `values` where
+          scores may be others than 0 and 1.
 
         `threshold` is the score from which an attempt is a success, `values` says so for single
         scores, as in ``{"P": 0}``. Without them scores must be 0 or 1.
@@ -175,6 +183,11 @@ def read(
     stopping : str, optional
         How attempts were ended; see :class:`bayespassk.Counts`. By default as the log says, and
         "fixed" if it does not.
+    runs : {"files"}, optional
+        Each file of a folder is a run of the same systems, with attempts at the same problems.
+    system_from : str, optional
+        Where names are in paths: "path", what differs between the paths of files; or a pattern of
+        their ends, as ``"{system}/run-{run}/*.json"``, with {system}, {benchmark} and {run}.
     **options
         Of the format, as listed there.
 
@@ -351,7 +364,7 @@ def _are_runs(runs: str | None) -> bool:
 
 
 def read_attempts(
-    log: str | PathLike[str],
+    log: "str | PathLike[str] | pd.DataFrame | Any",
     format: str = "auto",  # noqa: A002 -- as for read
     *,
     run: str | Sequence[str] = (),
@@ -369,20 +382,22 @@ def read_attempts(
 
     Parameters
     ----------
-    log : path
+    log : path, DataFrame, or logs of Inspect
         A file, or a folder in which the same problem may be in several files: then each file is a
         run.
-    format, errors, system, benchmark, stopping, **options
+    format, errors, system, benchmark, stopping, system_from, **options
         As for :func:`read`.
     run : str or sequence of str
-        Columns of a CSV table with one row per attempt that say of which run an attempt is, as
-        "seed", or ("seed", "temperature"). By default each file is a run.
+        Columns of a table with one row per attempt that say of which run an attempt is, as
+        "seed", or ("seed", "temperature"). By default the column run, or else each file is a run.
 
     Returns
     -------
     pandas.DataFrame
         One row for each attempt with an outcome, in order, with columns benchmark, system, problem,
-        run (text), attempt (from 0, by problem), success (0 or 1). Attempts without an outcome are
+        run (text), attempt (from 0, by problem), success (0 or 1); and those that the log has of
+        seed, temperature, epoch, batch, worker, date, completion (a hash of its text), tokens,
+        input_tokens, output_tokens, seconds, dollars and cluster. Attempts without an outcome are
         failures with errors="fail", and left out with "drop". ``attrs`` has the `stopping` rule.
 
     Raises
