@@ -216,7 +216,7 @@ reading_options = (
     + option(
         "--system-from",
         metavar="PATTERN",
-        help="Names of systems in paths: path, or as in '{system}/run-{run}/*.json'.",
+        help="Names of systems in paths: path, or as in '{system}/{run}/out.json'.",
     )
     + option("--encoding", metavar="NAME", help="Of a table of text that is not UTF-8, as cp1252.")
     + option("--batch", type=int, metavar="B", help="Attempts in a batch of Best-of-N.")

@@ -10,7 +10,7 @@ from bayespassk.errors import CountsError, InputError
 from bayespassk.logs.attempts import Outcome, Tally
 from bayespassk.logs.files import opened_document
 
-__all__ = ["Attempt", "add", "beside", "chosen", "required", "seconds_between"]
+__all__ = ["Attempt", "add", "beside", "chosen", "required", "seconds_between", "seconds_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +94,14 @@ def beside(path: Path, name: str) -> Mapping[str, Any]:
     except InputError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def seconds_of(milliseconds: Any) -> float | None:
+    """Return milliseconds as seconds, or None if they are no number."""
+    try:
+        return float(milliseconds) / 1000
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def seconds_between(start: Any, end: Any) -> float | None:

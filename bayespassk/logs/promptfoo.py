@@ -8,7 +8,7 @@ from bayespassk.errors import CountsError
 from bayespassk.logs.attempts import Outcome, Tally
 from bayespassk.logs.files import opened_document
 from bayespassk.logs.peeking import Peek
-from bayespassk.logs.per_attempt import Attempt, add, required
+from bayespassk.logs.per_attempt import Attempt, add, required, seconds_of
 
 __all__ = ["is_one", "read"]
 
@@ -56,9 +56,7 @@ def read(path: Path, tally: Tally) -> None:
             score=None if failed else record["success"],
             system=_system(record, several=len(prompts) > 1),
             about={
-                "seconds": record["latencyMs"] / 1000
-                if isinstance(record.get("latencyMs"), int | float)
-                else None,
+                "seconds": seconds_of(record.get("latencyMs")),
                 "dollars": record.get("cost"),
                 "completion": response.get("output") if isinstance(response, dict) else None,
             },

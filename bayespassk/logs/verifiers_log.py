@@ -7,7 +7,7 @@ from typing import Any
 from bayespassk.logs.attempts import Outcome, Tally
 from bayespassk.logs.files import records
 from bayespassk.logs.peeking import JSON, Peek
-from bayespassk.logs.per_attempt import Attempt, add, beside, required
+from bayespassk.logs.per_attempt import Attempt, add, beside, required, seconds_of
 
 __all__ = ["accompanies", "is_one", "read"]
 
@@ -36,7 +36,6 @@ def read(
     names = {name: about.get(name) for name in ("model", "env_id")}
     for where, found in records(path):
         record = required(found, ("example_id", metric), f"{path}: {where}", "a rollout")
-        spent = record.get("total_ms")
         one = Attempt(
             problem=record["example_id"],
             score=record[metric],
@@ -44,7 +43,7 @@ def read(
             benchmark=names["env_id"] if isinstance(names["env_id"], str) else None,
             about={
                 "completion": record.get("completion"),
-                "seconds": spent / 1000 if isinstance(spent, int | float) else None,
+                "seconds": seconds_of(record.get("total_ms")),
             },
         )
         add(tally, one, outcome, f"{path}: {where}")
