@@ -279,6 +279,11 @@ def records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             document.finish()
         return
     for number, line in lines(path):
+        if number == 1 and line.endswith((b"{", b"[", b",")):
+            raise CountsError(
+                f"{path}: line 1: each line must be a whole JSON object; this one goes on in the "
+                "next line. What to do: write each on a line of its own, or all in one array"
+            )
         record = decoded(line, f"{path}: line {number:,}")
         if not isinstance(record, dict):
             raise CountsError(

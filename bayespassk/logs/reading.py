@@ -118,7 +118,7 @@ TABLES = ("csv", "parquet", "json", "matrix")
 
 SUFFIXES = (
     ".csv", ".tsv", ".parquet", ".npy", ".npz", ".eval", ".json", ".jsonl", ".yaml", ".yml",
-    ".gz", ".bz2", ".xz", ".zst", ".zip",
+    ".gz", ".bz2", ".xz", ".zst",
 )  # fmt: skip
 """Files of a folder that are looked at; others are no logs."""
 

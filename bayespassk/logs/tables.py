@@ -222,11 +222,20 @@ def _unfolded(frame: "pd.DataFrame", layout: Layout) -> "pd.DataFrame":
         ]
         return pd.concat(parts).sort_index(kind="stable")
     frame = frame.rename(columns=layout.columns)
-    lists = frame["success"].map(_is_list)
-    if lists.any():
+    if _has_lists(frame["success"]):
         frame = frame.assign(success=frame["success"].map(_as_list))
         frame = frame.explode("success")
     return frame
+
+
+def _has_lists(column: "pd.Series[Any]") -> bool:
+    import pandas as pd
+
+    if column.dtype.kind in "biufmM":
+        return False
+    if isinstance(column.dtype, pd.StringDtype):
+        return bool(column.str.startswith("[").fillna(False).any())
+    return bool(column.map(_is_list).any())
 
 
 def _is_list(value: Any) -> bool:
@@ -266,27 +275,28 @@ def _counts_in(frame: "pd.DataFrame", tally: Tally, covariates: Iterable[str]) -
     return Counts.from_dataframe(frame, stopping=tally.stopping or "fixed", covariates=covariates)
 
 
+PLAIN = {"string", "integer", "floating", "mixed-integer-float", "boolean", "empty"}
+"""Kinds of columns that hold numbers or text only, as pandas calls them."""
+
+
 def _require_plain(frame: "pd.DataFrame", name: str) -> None:
     """Raise an error if a column holds lists, structures, times or bytes."""
     import numpy as np
+    import pandas as pd
 
     column = frame[name]
-    bad: Any = None
-    if column.dtype.kind in "mMcV":
-        bad = 0
-    elif column.dtype.kind == "O":
-        kinds = (str, int, float, type(None))
-        bad = next(
-            (
-                i
-                for i, one in enumerate(column)
-                if not isinstance(one, kinds) and not hasattr(one, "item")
-            ),
-            None,
-        )
-        if bad is None:
-            bad = next((i for i, one in enumerate(column) if np.ndim(one) > 0), None)
-    if bad is not None and len(column):
+    if column.dtype.kind in "biuf" or pd.api.types.infer_dtype(column, skipna=True) in PLAIN:
+        return
+    kinds = (str, int, float, type(None), np.generic, type(pd.NA))
+    bad = next(
+        (
+            i
+            for i, one in enumerate(column)
+            if not isinstance(one, kinds) or isinstance(one, np.datetime64 | np.timedelta64)
+        ),
+        None,
+    )
+    if bad is not None:
         rule = f"{name} must be numbers{'' if name in ('attempts', 'successes') else ' or text'}"
         raise CountsError(
             f"{rule}: row {frame.index[bad] + 1:,} holds {str(column.iloc[bad])[:80]!r}",
@@ -304,7 +314,7 @@ def add_attempts(tally: Tally, frame: "pd.DataFrame", outcome: Outcome) -> None:
     for name in names + [name for name in ("attempt", "run") if name in frame]:
         _require_plain(frame, name)
     for name in names + [name for name in ("attempt",) if name in frame]:
-        blank = frame[name].isna() | frame[name].map(_is_blank).astype(bool)
+        blank = frame[name].isna() | _are_blank(frame[name])
         if blank.any():
             first = int(frame.index[blank][0]) + 1
             raise CountsError(
@@ -369,8 +379,12 @@ def _keep(
     return runs
 
 
-def _is_blank(value: Any) -> bool:
-    return isinstance(value, str) and not value.strip()
+def _are_blank(column: "pd.Series[Any]") -> "pd.Series[bool]":
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.StringDtype):
+        return (column.str.strip() == "").fillna(False).astype(bool)
+    return column.map(lambda one: isinstance(one, str) and not one.strip()).astype(bool)
 
 
 def _plain(value: Any) -> Any:

@@ -472,6 +472,12 @@ def test_runs_of_metr_have_aliases(tmp_path):
     assert counts.systems == ("m",)
 
 
+def test_an_object_over_several_lines_is_not_called_cut_short(tmp_path):
+    path = write(tmp_path, "x.json", json.dumps(made.human_eval()[0], indent=1))
+    with pytest.raises(bp.errors.CountsError, match="goes on in the next line"):
+        bp.read(path)
+
+
 # Tables ------------------------------------------------------------------------------------------
 
 
