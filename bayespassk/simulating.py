@@ -10,7 +10,7 @@ from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
 from bayespassk.families import Family
 from bayespassk.families.base import Parameters
-from bayespassk.families.dependent import SMALL, dependence
+from bayespassk.families.dependent import dependence, effects
 from bayespassk.runs import Runs
 
 __all__ = ["in_runs", "made_with", "simulate", "thin"]
@@ -88,18 +88,25 @@ def made_with(
     row = np.repeat(problem, number)
     run = np.arange(len(row)) - np.repeat(number.cumsum() - number, number)
     made = np.minimum(run_length, attempts[row] - run * run_length)
-    solved = in_runs(made, p[row], float(np.asarray(own.rho_of(natural)).ravel()[0]), rng)
+    solved = in_runs(made, p[row], float(np.asarray(own.sd_of(natural)).ravel()[0]), rng)
     frame = {"row": row, "names": run, "attempts": made, "successes": solved}
     runs = Runs.of(**frame)
     successes = runs.totals(len(attempts))[1]
     return Counts(problem=problem, attempts=attempts, successes=successes, system=system, runs=runs)
 
 
-def in_runs(attempts: Ints, p: Floats, rho: Floats | float, rng: np.random.Generator) -> Ints:
-    """Return the successes of runs about these p, of one shape after broadcasting."""
-    scale = 1 / np.maximum(rho, SMALL) - 1
-    of_run = rng.beta((p * scale).clip(1e-300), ((1 - p) * scale).clip(1e-300))
-    return rng.binomial(attempts, np.where(np.asarray(rho) > SMALL, of_run, p))
+def in_runs(attempts: Ints, p: Floats, sd: Floats | float, rng: np.random.Generator) -> Ints:
+    """Return the successes of runs at problems with these p, whose effects have this `sd`.
+
+    Of one shape after broadcasting.
+    """
+    shape = np.broadcast_shapes(np.shape(attempts), np.shape(p), np.shape(sd))
+    mean, each = np.broadcast_to(p, shape), np.broadcast_to(sd, shape)
+    of_run = np.empty(shape)
+    for one in np.unique(sd):
+        mine = each == one
+        of_run[mine] = effects(float(one)).draw(mean[mine], rng)
+    return rng.binomial(attempts, of_run)
 
 
 def thin(counts: Counts, attempts: ArrayLike, *, random_seed: int | None = None) -> Counts:

@@ -32,7 +32,7 @@ from bayespassk.cells import Cells
 from bayespassk.errors import OptionError, SamplingError
 from bayespassk.families import Family
 from bayespassk.families.base import Prior, declared, log_prior
-from bayespassk.families.dependent import dependence, with_rho
+from bayespassk.families.dependent import MOST_SD, at_sd, dependence, with_sd
 from bayespassk.families.inflated import inflated, not_inflated
 from bayespassk.fitting.importance import (
     draw_t,
@@ -134,10 +134,10 @@ def integrate(
     """
     priors = declared(family)
     _check(family, priors, hierarchy)
-    of_rho = priors.get("logit_rho")
-    if of_rho is not None:
+    of_sd = priors.get("log_run_sd")
+    if of_sd is not None:
         with threadpool_limits(1):
-            return _over_rho(family, of_rho, cells, systems, draws, seed, advance)
+            return _over_sd(family, of_sd, cells, systems, draws, seed, advance)
     likelihoods = [
         _Likelihood(family, tuple(priors), cells.of_system(i), name)
         for i, name in enumerate(systems)
@@ -154,7 +154,7 @@ def takes(family: Family) -> bool:
 
     Beside the correlation of attempts in a run, which is summed over by itself.
     """
-    family = with_rho(_settled(family), 0.0)
+    family = with_sd(_settled(family), 0.0)
     inner = not_inflated(family)
     return len(declared(inner)) <= MOST_PARAMETERS and len(declared(family)) <= WITH_SHARES
 
@@ -176,8 +176,8 @@ def _check(family: Family, priors: Mapping[str, Prior], hierarchy: Hierarchy) ->
     own = dependence(family)
     if own is not None and own.learned and hierarchy.pooling != "none":
         raise OptionError(
-            "method='quadrature' does not pool systems whose rho is learned: use pooling='none', a "
-            "known rho, or method='nuts'"
+            "method='quadrature' does not pool systems whose spread of runs is learned: use "
+            "pooling='none', or a known sd"
         )
     if hierarchy.nested or hierarchy.system_columns or hierarchy.problem_columns:
         raise OptionError(
@@ -249,13 +249,20 @@ class _Likelihood:
     without a failure; they scale the likelihood of all others by the same factor.
     """
 
-    def __init__(self, family: Family, names: tuple[str, ...], cells: Cells, system: str) -> None:
+    def __init__(
+        self,
+        family: Family,
+        names: tuple[str, ...],
+        cells: Cells,
+        system: str,
+        constants: Mapping[str, Any] | None = None,
+    ) -> None:
         self.family, self.names, self.system = family, names, system
         self.inner = not_inflated(family)
         self.own = len(declared(self.inner))
         problems = cells.problems.astype(float)
         a, b = cells.successes.astype(float), cells.failures.astype(float)
-        self.constants = self.inner.constants(a, b)
+        self.constants = self.inner.constants(a, b) if constants is None else dict(constants)
         one_sided = (a == 0) | (b == 0)
         self.touched = np.flatnonzero(one_sided & (self.own < len(names)))
         if "kernel_top" in self.constants:
@@ -521,12 +528,12 @@ def _alone(
     return Integrated({n: found[..., i] for i, n in enumerate(names)}, None, whole, moments)
 
 
-RHO_STEP, RHO_COARSE = 0.35, 1.0
-"""Of the lattice of logit rho: in standard deviations, and on the logit scale to find these."""
+SD_STEP, SD_COARSE = 0.5, 1.0
+"""Of the lattice of the log of the spread of runs: in standard deviations, and to find these."""
 
 
 @dataclass(frozen=True)
-class _AtRho:
+class _AtSd:
     """The posterior of all other parameters at one correlation, and the density of that."""
 
     value: float
@@ -535,40 +542,45 @@ class _AtRho:
     log_density: float
 
 
-def _over_rho(
+def _over_sd(
     family: Family,
-    of_rho: Prior,
+    of_sd: Prior,
     cells: Cells,
     systems: tuple[str, ...],
     draws: int,
     seed: int,
     advance: Callable[[str, int], None],
 ) -> Integrated:
-    """Return draws of systems by themselves where rho is learned: a lattice for each rho.
+    """Return draws of systems by themselves whose spread of runs is learned: a lattice for each.
 
-    First in steps of 1 on the logit, then about the mean in ever smaller ones, down to `RHO_STEP`
+    First in steps of 1 on the logit, then about the mean in ever smaller ones, down to `SD_STEP`
     standard deviations.
     """
     names = tuple(declared(family))
-    column = names.index("logit_rho")
+    column = names.index("log_run_sd")
     found = np.empty((draws, len(systems), len(names)))
     whole = np.empty(len(systems), dtype=bool)
     each = []
     for system, name in enumerate(systems):
         advance("Integrating each system", system)
         mine = cells.of_system(system)
+        pairs = mine.successes.astype(float), mine.failures.astype(float)
+        nodes = not_inflated(family).constants(*pairs)
 
-        def at(value: float, mine: Cells = mine, name: str = name) -> _AtRho:
-            known = with_rho(family, float(sp.expit(value)))
-            return _at_rho(known, mine, name, value, of_rho)
+        def at(
+            value: float, mine: Cells = mine, name: str = name, nodes: Mapping[str, Any] = nodes
+        ) -> _AtSd:
+            known = with_sd(family, float(np.exp(value)))
+            own = at_sd(not_inflated(family), nodes, float(np.exp(value)))
+            return _at_sd(known, mine, name, value, of_sd, own)
 
-        start, step = of_rho.loc, RHO_COARSE
+        start, step = of_sd.loc, SD_COARSE
         for _ in range(8):
             points = _followed(at, start, step)
             weight = normalised(np.array([one.log_density for one in points]))
             x = np.array([one.value for one in points])
             start = float(weight @ x)
-            wanted = RHO_STEP * float(np.sqrt(weight @ (x - start) ** 2))
+            wanted = SD_STEP * float(np.sqrt(weight @ (x - start) ** 2))
             if step <= 1.1 * wanted:
                 break
             step = max(wanted, step / 4)
@@ -595,8 +607,15 @@ def _over_rho(
     return Integrated({n: found[..., i] for i, n in enumerate(names)}, None, whole, result)
 
 
-def _at_rho(family: Family, cells: Cells, system: str, value: float, of_rho: Prior) -> _AtRho:
-    """Return the lattice of the other parameters at a logit of rho."""
+def _at_sd(
+    family: Family,
+    cells: Cells,
+    system: str,
+    value: float,
+    of_sd: Prior,
+    constants: Mapping[str, Any],
+) -> _AtSd:
+    """Return the lattice of the other parameters at a log of the spread of runs."""
     priors = declared(family)
     names = tuple(priors)
     mean = np.array([prior.loc for prior in priors.values()])
@@ -605,33 +624,33 @@ def _at_rho(family: Family, cells: Cells, system: str, value: float, of_rho: Pri
     def prior(x: Floats) -> Floats:
         return np.asarray(log_prior(family, {name: x[:, i] for i, name in enumerate(names)}))
 
-    likelihood = _Likelihood(family, names, cells, system)
+    likelihood = _Likelihood(family, names, cells, system, constants)
     lattice = _lattice(likelihood, prior, *_about(likelihood, prior, mean, covariance))
     total = sp.logsumexp(lattice.log_density) + lattice.log_cell + likelihood.left_out
-    log_density = float(total + of_rho.log_density(value, of_rho.loc))
-    return _AtRho(value, lattice, _slope(lattice, prior), log_density)
+    log_density = float(total + of_sd.log_density(value, of_sd.loc))
+    return _AtSd(value, lattice, _slope(lattice, prior), log_density)
 
 
-def _followed(at: Callable[[float], _AtRho], start: float, step: float) -> list[_AtRho]:
+def _followed(at: Callable[[float], _AtSd], start: float, step: float) -> list[_AtSd]:
     """Return what is at equal steps from a start, to either side until nothing is left."""
     found = [at(start)]
     best = found[0].log_density
     for way in (step, -step):
         value = start
-        while True:
+        while value + way < np.log(MOST_SD):
             value += way
             one = at(value)
             found.append(one)
             best = max(best, one.log_density)
-            if one.log_density < best - RHO_DEPTH or len(found) > MOST_RHO:
+            if one.log_density < best - SD_DEPTH or len(found) > MOST_SDS:
                 break
     return sorted(found, key=lambda one: one.value)
 
 
-RHO_DEPTH = 8.0
-"""How far below its highest point the density of logit rho is followed."""
+SD_DEPTH = 7.0
+"""How far below its highest point the density of that logarithm is followed."""
 
-MOST_RHO = 60
+MOST_SDS = 60
 
 
 def _mixed(moments: list[dict[str, Floats]], weight: Floats) -> dict[str, Floats]:

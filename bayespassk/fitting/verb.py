@@ -77,7 +77,7 @@ def build_model(
             "pooling='partial', over benchmarks"
         )
     setup = Setup.of(counts, family, pooling, covariates)
-    return model_of(family, setup.hierarchy, setup.data(), counts.systems)
+    return model_of(setup.family, setup.hierarchy, setup.data(), counts.systems)
 
 
 def fit(

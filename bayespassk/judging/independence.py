@@ -8,6 +8,7 @@ import numpy as np
 from scipy import special as sp
 
 from bayespassk.arrays import Floats, Ints
+from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
 from bayespassk.options import FINDING, system_seed
 
@@ -32,7 +33,7 @@ MOST_RUNS = 60
 
 
 def independence(
-    attempts: "pd.DataFrame", *, permutations: int = 1000, random_seed: int = 1
+    attempts: "pd.DataFrame | Counts", *, permutations: int = 1000, random_seed: int = 1
 ) -> "pd.DataFrame":
     """Return whether attempts at a problem depend on each other, as far as they can tell.
 
@@ -41,10 +42,11 @@ def independence(
 
     Parameters
     ----------
-    attempts : DataFrame
+    attempts : DataFrame or Counts
         One row for each attempt, in the order in which they were made: from
         :func:`bayespassk.read_attempts`, or with columns problem and success (0 or 1), and, if
-        known, system, benchmark, run, and completion (its text or a hash).
+        known, system, benchmark, run, and completion (its text or a hash). Or counts, which tell
+        of "runs", "common" and "effective" if they hold runs, and else of nothing.
     permutations : int
         How often outcomes are permuted within problems, 100 or more.
     random_seed : int
@@ -105,16 +107,56 @@ def independence(
     >>> bool(table.loc["runs", "p_value"] < 0.01), bool(table.loc["runs", "lower"] > 0.05)
     (True, True)
     """
+    import pandas as pd
+
+    columns = ["system", "question", "value", "lower", "upper", "p_value", "finding"]
+    if isinstance(attempts, Counts):
+        _check_permutations(permutations)
+        return pd.DataFrame(_of_counts(attempts, permutations, random_seed), columns=columns)
     frame = _checked(attempts, permutations)
     fixed = attempts.attrs.get("stopping", "fixed") == "fixed"
     rows = []
     for name, mine in frame.groupby("_system", sort=False):
         rng = np.random.default_rng([system_seed(random_seed, str(name)), 7])
         rows += [{"system": name} | row for row in _of_system(mine, fixed, permutations, rng)]
-    import pandas as pd
-
-    columns = ["system", "question", "value", "lower", "upper", "p_value", "finding"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _of_counts(counts: Counts, permutations: int, random_seed: int) -> list[dict[str, Any]]:
+    """Return the rows of counts, for each system."""
+    rows: list[dict[str, Any]] = []
+    for position, name in enumerate(counts.systems):
+        mine = counts.system_index == position
+        runs = None if counts.runs is None else counts.runs.of_rows(mine)
+        if runs is None or len(runs.row) == len(np.unique(runs.row)):
+            rows.append({"system": name} | _nothing(NOT_TESTABLE))
+            continue
+        rng = np.random.default_rng([system_seed(random_seed, name), 7])
+        shared = runs.shared and len(np.unique(runs.run)) <= MOST_RUNS
+        first = np.searchsorted(runs.row, runs.row)
+        place = runs.run if shared else np.arange(len(runs.row)) - first
+        whole = _Runs.of_pieces(runs.row, place, runs.attempts, runs.successes)
+        solved, made = whole.successes.sum(1), whole.attempts.sum(1)
+        telling = (solved > 0) & (solved < made)
+        if not telling.any():
+            rows.append({"system": name} | _nothing(NOTHING_TELLS))
+            continue
+        some = _Runs(whole.attempts[telling], whole.successes[telling])
+        found = _runs(some, whole, permutations, rng)
+        rows += [{"system": name} | one for one in found if shared or one["question"] != "common"]
+    return rows
+
+
+def _nothing(finding: str) -> dict[str, Any]:
+    """Return the row of what cannot be tested."""
+    return _row("runs", np.nan, np.nan, np.nan, np.nan, finding)
+
+
+NOT_TESTABLE = (
+    "not testable from counts alone: attempts that depend on each other make the same counts as "
+    "problems that differ more. Keep which run (seed, day, worker) each attempt is of"
+)
+NOTHING_TELLS = "not testable: every problem was solved always or never, whatever the run"
 
 
 def _checked(attempts: "pd.DataFrame", permutations: int) -> "pd.DataFrame":
@@ -123,8 +165,8 @@ def _checked(attempts: "pd.DataFrame", permutations: int) -> "pd.DataFrame":
 
     if not isinstance(attempts, pd.DataFrame):
         raise OptionError(
-            f"attempts must be a DataFrame with one row per attempt, as bp.read_attempts returns; "
-            f"got {type(attempts).__name__}"
+            f"attempts must be a DataFrame with one row per attempt, as bp.read_attempts returns, "
+            f"or Counts; got {type(attempts).__name__}"
         )
     for name in NEEDED:
         if name not in attempts:
@@ -132,8 +174,7 @@ def _checked(attempts: "pd.DataFrame", permutations: int) -> "pd.DataFrame":
                 f"attempts must have a column {name!r}; they have "
                 f"{', '.join(map(repr, attempts.columns))}"
             )
-    if not isinstance(permutations, int | np.integer) or permutations < 100:
-        raise OptionError(f"permutations must be a whole number from 100; got {permutations!r}")
+    _check_permutations(permutations)
     bad = ~attempts["success"].isin([0, 1])
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
@@ -148,6 +189,11 @@ def _checked(attempts: "pd.DataFrame", permutations: int) -> "pd.DataFrame":
     return attempts.assign(_system=system)
 
 
+def _check_permutations(permutations: int) -> None:
+    if not isinstance(permutations, int | np.integer) or permutations < 100:
+        raise OptionError(f"permutations must be a whole number from 100; got {permutations!r}")
+
+
 @dataclass(frozen=True)
 class _Runs:
     """Counts by problem and run, dims (problem, run); runs without attempts have 0."""
@@ -157,11 +203,17 @@ class _Runs:
 
     @classmethod
     def of(cls, problem: Ints, run: Ints, success: Ints) -> "_Runs":
+        return cls.of_pieces(problem, run, np.ones_like(problem), success)
+
+    @classmethod
+    def of_pieces(cls, problem: Ints, run: Ints, attempts: Ints, successes: Ints) -> "_Runs":
         shape = int(problem.max()) + 1, int(run.max()) + 1
         at = problem * shape[1] + run
-        size = shape[0] * shape[1]
-        made = np.bincount(at, minlength=size).reshape(shape)
-        return cls(made, np.bincount(at, success, size).astype(np.int64).reshape(shape))
+        made, solved = (
+            np.bincount(at, values, shape[0] * shape[1]).astype(np.int64).reshape(shape)
+            for values in (attempts, successes)
+        )
+        return cls(made, solved)
 
     @property
     def expected(self) -> Floats:
@@ -218,8 +270,9 @@ def _runs(
     found = "nothing was found: runs differ at a problem as chance has it"
     if p_value < FINDING and spread > chance.mean():
         found = (
-            f"attempts of one run are alike (rho {rho:.2f}): bands are too narrow, as they take "
-            "them for independent. Make more runs with fewer attempts each"
+            f"attempts of one run are alike (rho {rho:.2f}), which bands that take them for "
+            "independent are too narrow for: fit bp.Dependent, or make more runs with fewer "
+            "attempts each"
         )
     elif p_value < FINDING:
         found = (

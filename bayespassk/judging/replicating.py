@@ -222,15 +222,15 @@ class _Log:
         return np.where(self.successes == 0, self.attempts, self.attempts.max(initial=0))
 
     def replicate(
-        self, place: Ints, p: Floats, rng: np.random.Generator, rho: Floats | float = 0.0
+        self, place: Ints, p: Floats, rng: np.random.Generator, sd: Floats | float = 0.0
     ) -> tuple[Ints, Ints]:
         """Return attempts and successes at these problems, given p with dims (draw, problem).
 
-        `rho`, dims (draw,) or one number, is the correlation of attempts in a run.
+        `sd`, dims (draw,) or one number, is that of effects of runs.
         """
         if self.runs is not None:
             runs = self.runs.of_rows(place)
-            of_draw = np.broadcast_to(rho, len(p))[:, None]
+            of_draw = np.broadcast_to(sd, len(p))[:, None]
             each = in_runs(runs.attempts, p[:, runs.row], of_draw, rng)
             starts = np.searchsorted(runs.row, np.arange(len(place)))
             return (
@@ -485,8 +485,8 @@ def _replicated(
                 p[:, at : at + len(place)] = family.draw(wide, rng)
                 at += len(place)
         own = dependence(family)
-        rho = 0.0 if own is None else own.rho_of(now[0])
-        attempts, successes = log.replicate(single, p.clip(0.0, 1.0), rng, rho)
+        sd = 0.0 if own is None else own.sd_of(now[0])
+        attempts, successes = log.replicate(single, p.clip(0.0, 1.0), rng, sd)
         made = [_Outcomes(attempts, successes, np.ones((some, len(single)), dtype=np.int64))]
         made += [
             _replicated_at_once(family, parameters, int(attempts), int(problems), rng)

@@ -21,9 +21,11 @@ from bayespassk.counts import Counts
 from bayespassk.errors import ConvergenceWarning, LooWarning, OptionError
 from bayespassk.estimators import chen
 from bayespassk.families import Verified
+from bayespassk.families.dependent import dependence
 from bayespassk.judging.agreeing import explained
 from bayespassk.judging.averaging import disagreement_of
 from bayespassk.judging.comparing import compared
+from bayespassk.judging.independence import independence
 from bayespassk.judging.prior import sensitivity_of
 from bayespassk.judging.replicating import checked, summarize_check
 from bayespassk.options import Target, check_target
@@ -150,6 +152,10 @@ def collect(
             "replicated": found.sizes["sample"],
             "stopping": found.attrs["stopping"],
             "rows": _rows(summarize_check(found)),
+        },
+        "independence": {
+            "modelled": dependence(fit.family) is not None,
+            "rows": _rows(independence(counts, random_seed=seed)),
         },
         "agreement": _agreement(fit),
         "sensitivity": {

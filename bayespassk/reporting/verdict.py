@@ -40,6 +40,7 @@ def verdict(data: Mapping[str, Any], most: Mapping[str, int]) -> dict[str, Any]:
         *_impossible(data["data"]["systems"]),
         *_agreement(data["agreement"]),
         *_check(data["checks"]["rows"]),
+        *_independence(data["independence"]),
         *_prior(data["sensitivity"]["rows"]),
         *_pooling(data["pooling"]["beyond"]),
         *_families(data, most),
@@ -63,7 +64,44 @@ def _blocked(data: Mapping[str, Any], level: str) -> set[str]:
     bare = {row["system"] for row in systems if not 0 < row["successes"] < row["attempts"]}
     wrong = {row["system"] for row in contradicted(data["agreement"]["rows"])}
     missed = {row["system"] for row in data["checks"]["rows"] if row["p_value"] < FINDING}
-    return bare | wrong | missed | set(_too_few(systems))
+    alike = {row["system"] for row in _dependent(data["independence"])}
+    return bare | wrong | missed | alike | set(_too_few(systems))
+
+
+def _dependent(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the findings about attempts in runs that the family takes no account of."""
+    known = ("common",) if found["modelled"] else ("runs", "common")
+    return [row for row in found["rows"] if row["question"] in known and _is_finding(row)]
+
+
+def _is_finding(row: Mapping[str, Any]) -> bool:
+    return row["p_value"] is not None and row["p_value"] < FINDING_OF_RUNS
+
+
+FINDING_OF_RUNS = 0.01
+"""Stricter than that of checks: two questions are asked of each system."""
+
+
+def _independence(found: Mapping[str, Any]) -> Iterator[Reason]:
+    """Say whether attempts at a problem are independent, as far as it can be tested."""
+    tested = [row for row in found["rows"] if row["p_value"] is not None]
+    wrong = _dependent(found)
+    worth = {row["system"]: row for row in found["rows"] if row["question"] == "effective"}
+    for row in wrong[:NAMED]:
+        effective = worth[row["system"]]
+        text = f"Independence of attempts, {row['system']}: {row['finding']}."
+        if row["question"] == "runs":
+            text += f" Effective attempts: {effective['finding']}."
+        yield WARNINGS, text
+    if len(wrong) > NAMED:
+        yield WARNINGS, f"So it is with further systems: {len(wrong) - NAMED:,} findings."
+    if not tested:
+        yield SOUND, "Independence of attempts: not testable from counts alone."
+    elif not wrong and found["modelled"]:
+        some = "; ".join(row["finding"] for row in list(worth.values())[:NAMED])
+        yield SOUND, f"Independence of attempts: not assumed within runs: {some}."
+    elif not wrong:
+        yield SOUND, "Independence of attempts: tested over runs, nothing was found."
 
 
 def _too_few(systems: list[dict[str, Any]]) -> list[str]:

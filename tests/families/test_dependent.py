@@ -3,24 +3,21 @@
 import json
 import math
 
-import mpmath as mp
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import special, stats
 
 import bayespassk as bp
-from bayespassk.cells import distinct
 from bayespassk.errors import OptionError
 from bayespassk.families.base import draw_prior
 from bayespassk.families.dependent import (
-    Patterns,
     dependence,
+    effects,
     log_fail_in_runs,
     log_fail_of_problems,
-    with_rho,
+    with_sd,
 )
-from bayespassk.special import graph
 
 FALSE_ALARM = 1e-4
 
@@ -47,45 +44,62 @@ def seeing(family, runs):
     return family.seeing(counts.successes, counts.attempts - counts.successes, counts.runs)
 
 
-def log_of_runs(runs, rho, a, b):
-    """Return the log of the mean over p ~ Beta(a, b) of the probability of these outcomes.
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(3000)
+Z, DENSITY = 9.5 * NODES, 9.5 * WEIGHTS * stats.norm.pdf(9.5 * NODES)
 
-    By the trapezoidal rule on the axis of logit p, and beta functions.
+
+def mean_over_runs(f, sd):
+    """Return the mean of a function of the probability of success over runs, by Gauss-Legendre.
+
+    And p itself, where problems have these logits in a run without an effect.
     """
-    x, step = np.linspace(-60, 40, 1_000_001, retstep=True)
-    s = 1 / rho - 1
-    p, q = special.expit(x), special.expit(-x)
-    logs = a * np.log(p) + b * np.log(q) - special.betaln(a, b)
+    x = np.linspace(-45, 35, 1601)
+    at = x[:, None] + sd * Z
+    return (
+        x,
+        special.expit(at) @ DENSITY,
+        f(special.log_expit(at), special.log_expit(-at)) @ DENSITY,
+    )
+
+
+def log_of_runs(runs, sd, a, b):
+    """Return the log of the mean over p ~ Beta(a, b) of the probability of these outcomes."""
+    total = 0.0
     for solved, made in runs:
-        logs += special.betaln(p * s + solved, q * s + made - solved)
-        logs -= special.betaln(p * s, q * s)
-    return special.logsumexp(logs[np.isfinite(logs)]) + np.log(step)
+        x, p, value = mean_over_runs(lambda y, n: np.exp(solved * y + (made - solved) * n), sd)  # noqa: B023
+        with np.errstate(divide="ignore"):
+            total = total + np.log(value)
+    # d p = p'(x) dx, on a grid of x on which everything is smooth
+    _, _, q = mean_over_runs(lambda _, n: np.exp(n), sd)
+    _, _, slope = mean_over_runs(lambda y, n: np.exp(y + n), sd)
+    logs = total + (a - 1) * np.log(p) + (b - 1) * np.log(q) + np.log(slope) - special.betaln(a, b)
+    return special.logsumexp(logs[np.isfinite(logs)]) + np.log(x[1] - x[0])
 
 
-@pytest.mark.parametrize("rho", [0.02, 0.3, 0.9])
+@pytest.mark.parametrize("sd", [0.02, 0.3, 1.0, 3.0])
 @pytest.mark.parametrize("runs", RUNS, ids=str)
-def test_the_likelihood_is_the_integral_of_beta_binomials(runs, rho):
+def test_the_likelihood_is_the_integral_over_problems_and_runs(runs, sd):
     a, b = 0.6, 4.0
-    family, c, f = seeing(bp.Dependent(bp.Beta(), rho=rho), [runs])
+    family, c, f = seeing(bp.Dependent(bp.Beta(), sd=sd), [runs])
     parameters = {"a": np.array([a]), "b": np.array([b])}
     got = family.log_moment(parameters, c.astype(float), f.astype(float))
-    np.testing.assert_allclose(got[0, 0], log_of_runs(runs, rho, a, b), rtol=1e-8)
+    np.testing.assert_allclose(got[0, 0], log_of_runs(runs, sd, a, b), rtol=1e-6)
 
 
-def test_learned_and_known_correlations_are_one_formula():
+def test_a_learned_and_a_known_spread_are_one_formula():
     runs = [one for one in RUNS for _ in range(2)]
-    known, c, f = seeing(bp.Dependent(bp.Kumaraswamy(), rho=0.2), runs)
+    known, c, f = seeing(bp.Dependent(bp.Kumaraswamy(), sd=0.4), runs)
     learned, *_ = seeing(bp.Dependent(bp.Kumaraswamy()), runs)
     parameters = {"a": np.array([0.3, 0.5]), "b": np.array([3.0, 20.0])}
     want = known.log_moment(parameters, c.astype(float), f.astype(float))
-    rho = {"rho": np.array([0.2, 0.2])}
-    got = learned.log_moment(parameters | rho, c.astype(float), f.astype(float))
-    np.testing.assert_allclose(got, want, rtol=1e-9)
+    sd = {"run_sd": np.array([0.4, 0.4])}
+    got = learned.log_moment(parameters | sd, c.astype(float), f.astype(float))
+    np.testing.assert_allclose(got, want, rtol=1e-8)
 
 
 @pytest.mark.parametrize("base", [bp.Beta(), bp.ZeroInflated(bp.LibbyNovick())], ids=str)
-def test_without_correlation_it_is_the_family_itself(base):
-    family, c, f = seeing(bp.Dependent(base, rho=0.0), RUNS)
+def test_without_effects_of_runs_it_is_the_family_itself(base):
+    family, c, f = seeing(bp.Dependent(base, sd=0.0), RUNS)
     totals = [(sum(s for s, _ in one), sum(m for _, m in one)) for one in RUNS]
     solved, made = np.array(totals, dtype=float).T
     free = draw_prior(base, np.random.default_rng(2), (3,))
@@ -94,11 +108,12 @@ def test_without_correlation_it_is_the_family_itself(base):
     np.testing.assert_allclose(family.log_moment(natural, c, f), want, rtol=1e-8, atol=1e-8)
 
 
-def test_every_attempt_in_a_run_of_its_own_is_independent():
-    family, c, f = seeing(bp.Dependent(bp.Beta(), rho=0.7), [[(1, 1)] * 3 + [(0, 1)] * 40])
+@pytest.mark.parametrize("sd", [0.3, 2.0])
+def test_every_attempt_in_a_run_of_its_own_is_independent(sd):
+    family, c, f = seeing(bp.Dependent(bp.Beta(), sd=sd), [[(1, 1)] * 3 + [(0, 1)] * 40])
     parameters = {"a": np.array([0.3]), "b": np.array([5.0])}
     got = family.log_moment(parameters, c.astype(float), f.astype(float))
-    np.testing.assert_allclose(got[0], bp.Beta().log_moment(parameters, 3.0, 40.0), rtol=1e-9)
+    np.testing.assert_allclose(got[0], bp.Beta().log_moment(parameters, 3.0, 40.0), rtol=1e-7)
 
 
 def test_problems_with_the_same_runs_in_another_order_are_one():
@@ -107,117 +122,110 @@ def test_problems_with_the_same_runs_in_another_order_are_one():
     assert f[0] == f[1] != f[2]
 
 
-@pytest.mark.parametrize("rho", [1e-9, 0.05, 0.4, 0.99])
+@pytest.mark.parametrize("sd", [0.0, 0.05, 1.0, 4.0])
 @pytest.mark.parametrize(("k", "run"), [(1, 20), (20, 20), (50, 20), (10, math.inf), (10**12, math.inf), (10**12, 100), (7, 1)])  # fmt: skip
-def test_attempts_in_runs_fail_as_products_say(k, run, rho):
-    """Of a point mass of p, as the beta-binomial product has it."""
-    mp.mp.dps = 40
-    s = 1 / mp.mpf(rho) - 1
-    family = bp.Dependent(bp.Beta(), rho=rho)
+def test_attempts_in_runs_fail_as_integrals_say(k, run, sd):
+    """Of problems with known p, against Gauss-Legendre with the logit found by bisection."""
     for p in (1e-15, 1e-6, 0.01, 0.6):
-        q = 1 - mp.mpf(p)
+        low, high = -400.0, 400.0
+        for _ in range(200):
+            middle = (low + high) / 2
+            mean = special.expit(middle + sd * Z) @ DENSITY
+            low, high = (low, middle) if mean > p else (middle, high)
+        rate = -special.log_expit(-(middle + sd * Z))
 
-        def of_run(m, q=q):
+        def log_of_run(m, rate=rate):
             if not m:
-                return mp.mpf(0)
-            return mp.loggamma(q * s + m) - mp.loggamma(q * s) - mp.loggamma(s + m) + mp.loggamma(s)
+                return 0.0
+            passed = -np.expm1(-m * rate) @ DENSITY
+            return np.log1p(-passed) if passed < 0.5 else special.logsumexp(-m * rate, b=DENSITY)
 
         whole, rest = (0, k) if math.isinf(run) else divmod(k, run)
-        want = float(whole * of_run(run if whole else 0) + of_run(rest))
+        want = whole * log_of_run(run if whole else 0) + log_of_run(rest)
+        if run == 1:
+            want = k * np.log1p(-p)
         got = log_fail_of_problems(
-            family,
+            bp.Dependent(bp.Beta(), sd=sd),
             {"a": np.ones(1), "b": np.ones(1)},
             np.array([[np.log1p(-p)]]),
             np.array([float(k)]),
             run,
         )
-        np.testing.assert_allclose(got[0, 0, 0], want, rtol=1e-7)
+        close = {"rtol": 1e-5 if sd > 1 else 1e-7}
+        np.testing.assert_allclose(-np.expm1(got[0, 0, 0]), -np.expm1(want), **close)
+        np.testing.assert_allclose(np.exp(got[0, 0, 0]), np.exp(want), atol=1e-12, **close)
 
 
 @pytest.mark.parametrize("run", [1, 5, math.inf])
 def test_new_problems_fail_in_runs_as_sampled_ones_do(run):
     rng = np.random.default_rng(3)
-    family, rho = bp.Dependent(bp.ZeroInflated(bp.Beta()), rho=0.3), 0.3
+    sd = 1.5
+    family = bp.Dependent(bp.ZeroInflated(bp.Beta()), sd=sd)
     parameters = {"a": np.array([0.5]), "b": np.array([2.0]), "zero": np.array([0.2])}
     got = np.exp(log_fail_in_runs(family, parameters, np.array([10.0]), run))[0, 0]
     p = rng.beta(0.5, 2.0, 200_000) * (rng.random(200_000) >= 0.2)
-    s, of = 1 / rho - 1, 1 if math.isinf(run) else int(10 / run)
-    of_run = rng.beta((p[:, None] * s).clip(1e-12), (1 - p[:, None]) * s, (len(p), of))
+    of = 1 if math.isinf(run) else int(10 / run)
+    of_run = effects(sd).draw(np.repeat(p[:, None], of, axis=1), rng)
     failed = ((1 - of_run) ** (10 / of)).prod(1)
     assert abs(failed.mean() - got) < 4.5 * failed.std() / np.sqrt(len(p))
 
 
+def test_effects_leave_the_mean_over_runs_as_it_is():
+    rng = np.random.default_rng(4)
+    for p in (0.001, 0.2, 0.97):
+        drawn = effects(1.3).draw(np.full(200_000, p), rng)
+        assert abs(drawn.mean() - p) < 4.5 * drawn.std() / np.sqrt(len(drawn))
+        z = special.logit(drawn)
+        assert z.std() == pytest.approx(1.3, rel=0.02)
+
+
 def test_problems_are_drawn_from_their_posterior():
-    rho, runs = 0.25, [[(2, 10), (0, 10), (0, 10)], [(0, 10)] * 3]
-    family, c, f = seeing(bp.Dependent(bp.ZeroInflated(bp.Beta()), rho=rho), runs)
+    sd, runs = 1.2, [[(2, 10), (0, 10), (0, 10)], [(0, 10)] * 3]
+    family, c, f = seeing(bp.Dependent(bp.ZeroInflated(bp.Beta()), sd=sd), runs)
     draws = 4000
     parameters = {"a": np.full(draws, 0.5), "b": np.full(draws, 3.0), "zero": np.full(draws, 0.3)}
     p = family.draw_seen(parameters, np.random.default_rng(5), c, f)
-    x = (np.arange(200_000) + 0.5) / 200_000
-    s = 1 / rho - 1
+    rng = np.random.default_rng(6)
     for i, each in enumerate(runs):
-        log_weight = stats.beta.logpdf(x, 0.5, 3.0)
+        x = rng.beta(0.5, 3.0, 400_000)
+        log_weight = np.zeros(len(x))
         for solved, made in each:
-            log_weight += stats.betabinom.logpmf(solved, made, x * s, (1 - x) * s)
+            log_of = [stats.binom.pmf(solved, made, effects(sd).draw(x, rng)) for _ in range(8)]
+            log_weight += np.log(np.mean(log_of, axis=0))
         weight = np.exp(log_weight)
-        mass = weight.mean() * 0.7
         zero = 0.3 if i == 1 else 0.0
-        mean = (weight * x).mean() * 0.7 / (mass + zero)
-        square = (weight * x**2).mean() * 0.7 / (mass + zero)
-        assert abs(p[:, i].mean() - mean) < 4.5 * np.sqrt((square - mean**2) / draws)
+        mass = 0.7 * weight.mean()
+        mean = 0.7 * (weight * x).mean() / (mass + zero)
+        error = np.sqrt(
+            p[:, i].var() / draws
+            + (0.7 * (weight * (x - mean)).std() / (mass + zero)) ** 2 / len(x)
+        )
+        assert abs(p[:, i].mean() - mean) < 5 * error
         never = zero / (mass + zero)
-        assert abs((p[:, i] == 0).mean() - never) < 4.5 * np.sqrt(0.25 / draws)
+        assert abs((p[:, i] == 0).mean() - never) < 0.04
 
 
-def test_the_graph_of_patterns_agrees_with_numpy():
-    import pytensor
-    import pytensor.tensor as pt
-
-    family, c, f = seeing(bp.Dependent(bp.ZeroInflated(bp.Beta())), RUNS[:4])
-    for systems in (1, 2):
-        cells = distinct(np.tile(np.arange(systems), 4)[:4], c, f)
-        data = family.likelihood_data(cells)
-        free = draw_prior(family, np.random.default_rng(1), (systems,))
-        inputs = {name: pt.dvector(name) for name in free}
-        tensors = {k: pt.as_tensor(v) for k, v in data.items()}
-        value = family.log_likelihood(family.natural(inputs, graph()), tensors, graph())
-        outputs = [value, *pt.grad(value, list(inputs.values()))]
-        mode = pytensor.compile.mode.Mode("py", "fast_compile")
-        got, *gradients = pytensor.function(list(inputs.values()), outputs, mode=mode)(
-            *free.values()
-        )
-        natural = family.natural(free)
-        want = sum(
-            family.log_moment({n: v[[i]] for n, v in natural.items()}, c[[j]], f[[j]])[0, 0]
-            for j, i in enumerate(np.tile(np.arange(systems), 4)[:4])
-        )
-        np.testing.assert_allclose(got, want, rtol=1e-8)
-        assert all(np.isfinite(one).all() for one in gradients)
+def test_a_known_spread_makes_a_graph_and_a_learned_one_says_why_not():
+    counts = simulated(2, problems=8)
+    model = bp.build_model(counts, bp.Dependent(bp.Beta(), sd=0.5))
+    assert np.isfinite(sum(model.point_logps(model.initial_point()).values()))
+    with pytest.raises(OptionError, match="quadrature"):
+        bp.build_model(counts, bp.Dependent(bp.Beta()))
 
 
-def simulated(seed, rho=0.2, problems=60, runs=5, length=20):
-    parameters = {"a": 0.5, "b": 2.0} | {"rho": rho}
+def simulated(seed, sd=1.0, problems=60, runs=5, length=20):
+    parameters = {"a": 0.5, "b": 2.0, "run_sd": sd}
     return bp.simulate(
         bp.Dependent(bp.Beta()), parameters, problems=problems, attempts=runs * length,
         run_length=length, random_seed=seed,
     )  # fmt: skip
 
 
-def test_simulated_runs_are_as_alike_as_they_should_be():
-    counts = simulated(1, rho=0.3, problems=4000, runs=2)
-    c = counts.runs.successes.reshape(-1, 2)
-    within = ((c[:, 0] - c[:, 1]) ** 2).mean() / 2
-    p = 0.5 / 2.5
-    spread = p * (1 - p) * (1 - 1 / 3.5)  # E p (1-p)
-    want = 20 * spread * (1 + 19 * 0.3)
-    assert within == pytest.approx(want, rel=0.1)
-
-
 def test_a_fit_learns_how_alike_runs_are_and_says_what_they_are_worth():
     counts = simulated(3)
     fit = bp.fit(counts, bp.Dependent(bp.Beta()), random_seed=1)
-    low, high = np.quantile(fit["posterior"]["rho"], [0.005, 0.995])
-    assert low < 0.2 < high
+    low, high = np.quantile(fit["posterior"]["run_sd"], [0.005, 0.995])
+    assert low < 1.0 < high
     alone = bp.fit(counts, bp.Beta(), random_seed=1)
     wide, narrow = (
         np.ptp(np.quantile(bp.forecast(one, 1), [0.025, 0.975])) for one in (fit, alone)
@@ -236,7 +244,7 @@ def test_a_saved_fit_knows_its_runs(tmp_path):
 
 
 def test_one_long_run_reaches_less_than_many_short_ones():
-    fit = bp.fit(simulated(5), bp.Dependent(bp.Beta(), rho=0.3), random_seed=1)
+    fit = bp.fit(simulated(5), bp.Dependent(bp.Beta(), sd=1.0), random_seed=1)
     for target in ("benchmark", "population"):
         own, five, one = (
             float(bp.forecast(fit, 100, target, run_length=n).median()) for n in (1, 20, math.inf)
@@ -246,21 +254,48 @@ def test_one_long_run_reaches_less_than_many_short_ones():
         assert own == pytest.approx(plain, rel=1e-6)
 
 
-def test_nuts_and_quadrature_agree_where_rho_is_learned(full_size):
+def test_nuts_and_quadrature_agree(full_size):
     counts = simulated(6)
-    family = bp.Dependent(bp.Beta())
+    family = bp.Dependent(bp.Beta(), sd=0.8)
     exact = bp.fit(counts, family, method="quadrature", random_seed=1)
     sampled = bp.fit(counts, family, method="nuts", random_seed=1, draws=1000 if full_size else 500)
-    for name in ("a", "b", "rho"):
+    for name in ("a", "b"):
         one, other = (np.log(fit["posterior"][name].values.ravel()) for fit in (exact, sampled))
         assert abs(one.mean() - other.mean()) < 0.2 * one.std()
         assert one.std() == pytest.approx(other.std(), rel=0.25)
 
 
-@pytest.mark.parametrize("rho", [None, 0.1])
-def test_ranks_of_the_truth_are_uniform(rho, full_size):
+def test_the_lattices_of_a_learned_spread_are_its_posterior():
+    """Against the marginal likelihood of known ones, by importance sampling from the prior."""
+    counts = simulated(11, problems=12, runs=3, length=10)
+    fit = bp.fit(counts, bp.Dependent(bp.Beta()), random_seed=1)
+    grid = np.linspace(-5, 2.9, 41)
+    rng = np.random.default_rng(1)
+    free = draw_prior(bp.Beta(), rng, (6_000,))
+    natural = bp.Beta().natural(free)
+    log_density = []
+    for log_sd in grid:
+        family, c, f = bp.Dependent(bp.Beta(), sd=float(np.exp(log_sd))).seeing(
+            counts.successes, counts.attempts - counts.successes, counts.runs
+        )
+        each = family.log_moment(natural, c.astype(float), f.astype(float)).sum(1)
+        prior = bp.Dependent(bp.Beta()).sd
+        log_density.append(special.logsumexp(each) + prior.log_density(log_sd, prior.loc))
+    weight = np.exp(np.array(log_density) - max(log_density))
+    weight /= weight.sum()
+    mean = weight @ grid
+    sd = np.sqrt(weight @ (grid - mean) ** 2)
+    found = fit["exact"]["log_run_sd"].values[:, 0]
+    assert found[0] == pytest.approx(mean, abs=0.06 * sd)
+    assert found[1] == pytest.approx(sd, rel=0.06)
+    drawn = fit["posterior"]["log_run_sd"].values
+    assert drawn.mean() == pytest.approx(mean, abs=0.1 * sd)
+
+
+@pytest.mark.parametrize("sd", [None, 0.7])
+def test_ranks_of_the_truth_are_uniform(sd, full_size):
     """Simulation-based calibration; a false alarm in 1,000 of these tests."""
-    prior = {} if rho is None else {"rho": rho}
+    prior = {} if sd is None else {"sd": sd}
     ranks = bp.calibrate(
         bp.Dependent(bp.Beta(), **prior),
         problems=15, attempts=np.geomspace(5, 60, 15).astype(int), run_length=7,
@@ -273,14 +308,14 @@ def test_ranks_of_the_truth_are_uniform(rho, full_size):
 
 def test_a_check_replicates_runs():
     """Independent attempts of as many problems spread less than what runs make of them."""
-    counts = simulated(7, rho=0.5, problems=80)
+    counts = simulated(7, sd=2.0, problems=80)
     fit = bp.fit(counts, bp.Dependent(bp.Beta()), random_seed=1)
     found = bp.check(fit)
     assert (found["p_value"].sel(statistic=["unsolved", "spread"]) > 0.01).all()
 
 
 def test_leave_one_out_prefers_runs_where_there_are_some():
-    counts = simulated(8, rho=0.4)
+    counts = simulated(8, sd=1.5)
     fits = {
         "alone": bp.fit(counts, bp.Beta(), random_seed=1),
         "runs": bp.fit(counts, bp.Dependent(bp.Beta()), random_seed=1),
@@ -291,8 +326,8 @@ def test_leave_one_out_prefers_runs_where_there_are_some():
 
 
 def test_what_means_nothing_is_refused():
-    with pytest.raises(OptionError, match="rho must be"):
-        bp.Dependent(bp.Beta(), rho=1.0)
+    with pytest.raises(OptionError, match="sd must be"):
+        bp.Dependent(bp.Beta(), sd=-1.0)
     with pytest.raises(OptionError, match="other than verified"):
         bp.Dependent(bp.Dependent(bp.Beta()))
     with pytest.raises(OptionError, match="smooth"):
@@ -302,7 +337,7 @@ def test_what_means_nothing_is_refused():
     fit = bp.fit(simulated(9), bp.Beta(), random_seed=1)
     with pytest.raises(OptionError, match="run_length needs a fit with"):
         bp.forecast(fit, 10, run_length=5)
-    dependent = bp.fit(simulated(9), bp.Dependent(bp.Beta(), rho=0.1), random_seed=1)
+    dependent = bp.fit(simulated(9), bp.Dependent(bp.Beta(), sd=0.3), random_seed=1)
     with pytest.raises(OptionError, match="run_length must be"):
         bp.forecast(dependent, 10, run_length=0.5)
     with pytest.raises(OptionError, match="allocate takes attempts for independent"):
@@ -314,9 +349,5 @@ def test_what_means_nothing_is_refused():
 def test_helpers_see_through_inflations():
     family = bp.ZeroInflated(bp.Dependent(bp.Beta()))
     assert dependence(family) is not None
-    assert dependence(with_rho(family, 0.3)).rho == 0.3
+    assert dependence(with_sd(family, 0.3)).sd == 0.3
     assert dependence(bp.Beta()) is None
-    table = Patterns.of_powers(np.array([2.0]), np.array([3.0]))
-    at = np.array([0.3])
-    got = table.log_probability(np.log(at), np.log1p(-at), 0.0)
-    assert float(got[0, 0]) == pytest.approx(2 * np.log(0.3) + 3 * np.log(0.7))
