@@ -54,9 +54,10 @@ def convert_command(
 ) -> None:
     """Write the counts in LOG as CSV, one row per problem.
 
-    FORMAT is csv, parquet, matrix (NumPy), human-eval, evalplus, lm-eval, inspect, monkeys (Large
-    Language Monkeys), best-of-n (Best-of-N Jailbreaking) or livecodebench. By default it is found
-    from what is in the file or folder.
+    FORMAT is csv, parquet, json, matrix (NumPy), human-eval, evalplus, lm-eval, inspect, monkeys
+    (Large Language Monkeys), best-of-n (Best-of-N Jailbreaking), livecodebench, terminal-bench,
+    harbor, tau-bench, swe-bench, promptfoo, nemo-skills, verl, verifiers, metr, qwen-math,
+    lighteval or evalscope. By default it is found from what is in the file or folder.
     """
     from bayespassk import texts
 

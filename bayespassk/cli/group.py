@@ -1,5 +1,7 @@
 """The command line as a whole: what commands register on, and how it ends."""
 
+import difflib
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ import click
 
 from bayespassk.errors import InputError, SamplingError
 
-__all__ = ["cli", "going_on_from", "main"]
+__all__ = ["cli", "did_you_mean", "going_on_from", "main"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,7 +22,8 @@ def cli() -> None:
 
     LOG is a CSV file with columns problem, attempts and successes, and optionally system and
     benchmark; or an evaluation log as it comes: of Inspect, lm-evaluation-harness, human-eval,
-    evalplus and others, a file or a folder; see 'bayespassk convert --help'. Results go to
+    evalplus and others, a file or a folder, or - for standard input; see 'bayespassk convert
+    --help'. Results go to
     standard output, progress and warnings to standard error. The exit status is 0, or 2 for bad
     input, 130 after an interruption, and 1 if some of the fits of 'batch' failed; a fit that did
     not converge gives 0 and a loud warning.
@@ -44,7 +47,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (InputError, SamplingError) as error:
-        click.secho(f"Error: {error}", err=True, fg="red")
+        click.secho(f"Error: {error}{did_you_mean(str(error))}", err=True, fg="red")
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted; nothing was written.", err=True)
@@ -52,6 +55,16 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has had enough
         sys.stderr.close()
         sys.exit(1)
+
+
+def did_you_mean(message: str) -> str:
+    """Return which of the values that an error lists was likely meant by the one it got, if any."""
+    listed, sign, got = message.partition("; got '")
+    if not sign:
+        return ""
+    given = got.partition("'")[0]
+    near = difflib.get_close_matches(given, re.findall(r"'([^']+)'", listed), n=1)
+    return f". Did you mean {near[0]!r}?" if near and near[0] != given else ""
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from bayespassk.cli.options import (
     verifier_options,
 )
 from bayespassk.cli.printing import check_folders, show, write_figure
-from bayespassk.cli.sources import fit_families, fit_of, fits_of, read_log, take_reading
+from bayespassk.cli.sources import fit_of, fits_of, read_log, refuse_fit, take_reading
 from bayespassk.errors import OptionError
 
 __all__: list[str] = []
@@ -97,6 +97,7 @@ def independence_command(
     from bayespassk.logs import read_attempts
 
     check_folders(output)
+    refuse_fit(log)
     columns = tuple(name for name in run.split(",") if name)
     attempts = read_attempts(log, run=columns, **take_reading(options))
     table = independence(attempts, random_seed=1 if seed is None else seed)
@@ -105,23 +106,33 @@ def independence_command(
 
 
 @cli.command("compare")
-@click.argument("counts", metavar="LOG", type=click.Path())
+@click.argument("sources", metavar="LOG|FIT.nc...", nargs=-1, required=True, type=click.Path())
 @option("--families", default=CANDIDATES, help="Names, between commas.")
 @format_option
 @output_option
 @seed_option
 @sampling_options
 def compare_command(
-    counts: str, families: str, form: str, output: str | None, seed: int | None, **options: Any
+    sources: tuple[str, ...],
+    families: str,
+    form: str,
+    output: str | None,
+    seed: int | None,
+    **options: Any,
 ) -> None:
-    """Compare families by how well they foretell problems of LOG left out."""
+    """Compare families by how well they foretell problems of LOG left out.
+
+    Or compare saved fits of the same counts, two or more.
+    """
     from bayespassk import texts
     from bayespassk.judging.comparing import compare
 
     check_folders(output)
     if "," not in families:
         raise OptionError(f"--families must name at least two, between commas; got {families!r}")
-    fits = fit_families(counts, families, seed, **options)
+    fits = fits_of(sources, families, seed, **options)
+    if len(fits) < 2:
+        raise OptionError(f"{sources[0]}: one saved fit; give another to compare it with, or LOG")
     table = compare(fits)
     each = {name: texts.provenance(fit) for name, fit in fits.items()}
     text = f"{texts.as_comparison(table)}\n\n{texts.comparison_caption(table, each)}\n"

@@ -23,6 +23,7 @@ __all__ = [
     "fits_of",
     "read_columns",
     "read_log",
+    "refuse_fit",
     "saved_fit",
     "take_reading",
 ]
@@ -109,12 +110,23 @@ def read_log(
     """
     from bayespassk.logs import read
 
+    refuse_fit(path)
     taken = take_reading(options) | ({"covariates": covariates} if covariates else {})
     counts = read(path, **taken)
     where = counts.provenance
-    if where is not None and (where.format != "csv" or where.options):
+    if where is not None and (where.format != "csv" or where.options or where.notes):
         click.echo(f"{where}. {counts}.", err=True)
     return counts
+
+
+def refuse_fit(path: str) -> None:
+    """Raise an error if a file is a saved fit where the log itself is needed."""
+    if _is_netcdf(path):
+        name = click.get_current_context().info_name
+        raise OptionError(
+            f"{path}: a saved fit, and '{name}' reads the attempts again, of which a fit keeps no "
+            "more than counts. What to do: give the log that was fitted"
+        )
 
 
 def take_reading(options: dict[str, Any]) -> dict[str, Any]:
@@ -157,6 +169,8 @@ def _load_each(paths: Sequence[str]) -> "dict[str, xr.DataTree]":
 
 
 def _is_netcdf(path: str) -> bool:
+    if path == "-" or (Path(path).exists() and not Path(path).is_file()):  # a folder, or a pipe
+        return False
     try:
         with Path(path).open("rb") as file:
             return file.read(4) == b"\x89HDF"
