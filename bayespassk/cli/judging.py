@@ -79,14 +79,13 @@ def check_command(
 
 @cli.command("independence")
 @click.argument("log", metavar="LOG", type=click.Path())
-@option("--run", "run", default="", help="Columns of a CSV table that say which run, with commas.")
 @format_option
 @output_option
 @seed_option
 @reading_options
 @stopping_option
 def independence_command(
-    log: str, run: str, form: str, output: str | None, seed: int | None, **options: Any
+    log: str, form: str, output: str | None, seed: int | None, **options: Any
 ) -> None:
     """Test whether attempts depend on each other: runs, copies, drift.
 
@@ -98,8 +97,9 @@ def independence_command(
 
     check_folders(output)
     refuse_fit(log)
-    columns = tuple(name for name in run.split(",") if name)
-    attempts = read_attempts(log, run=columns, **take_reading(options))
+    reading = take_reading(options)
+    reading.pop("runs", None)  # each file is a run in any case
+    attempts = read_attempts(log, **reading)
     table = independence(attempts, random_seed=1 if seed is None else seed)
     meta = {"attempts": len(attempts), "stopping": attempts.attrs["stopping"]}
     show(form, output, table, meta, f"{texts.as_independence(table, meta['stopping'])}\n")

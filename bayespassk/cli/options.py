@@ -213,6 +213,7 @@ reading_options = (
     + option("--values", type=Pairs(), help="What single scores are, as in P=0,partial=0.")
     + option("--tests", metavar="base|plus", help="Which tests of evalplus results.")
     + option("--runs", metavar="files", help="Each file of a folder is a run of the same systems.")
+    + option("--run", type=Names(), help="Columns of a table that say which run an attempt is of.")
     + option(
         "--system-from",
         metavar="PATTERN",

@@ -85,9 +85,9 @@ def independence(
     -----
     Where attempts were ended by what was seen (``attempts.attrs["stopping"]``, which
     :func:`bayespassk.read_attempts` sets), successes are the last by design, and "order", "runs"
-    and what follows of these are left out. Only outcomes at problems that were solved sometimes, and not always, tell anything. Counts
-    alone, without runs or order, never tell: attempts that depend on each other make the same
-    counts as problems that differ more.
+    and what follows of these are left out. Only outcomes at problems that were solved sometimes,
+    and not always, tell anything. Counts alone, without runs or order, never tell: attempts that
+    depend on each other make the same counts as problems that differ more.
 
     References
     ----------

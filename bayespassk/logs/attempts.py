@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bayespassk.counts import Counts
 from bayespassk.errors import CountsError, OptionError
+from bayespassk.runs import Runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["ERRORS", "MORE", "RUNS", "Outcome", "Tally"]
 
 ERRORS = ("raise", "drop", "fail")
+
+NO_RUN = "(no run)"
 
 RUNS = ("files",)
 """What may be runs of one system, in which problems occur again."""
@@ -179,6 +182,7 @@ class Tally:
         self._kept_row, self._kept_outcome, self._kept_run = array("i"), array("b"), array("i")
         self._run_names: dict[str, int] = {}
         self._about: dict[str, list[Any]] = {}
+        self._pieces: dict[tuple[int, str], list[int]] = {}
 
     def begin(self, path: Path | str, names: Mapping[str, str] | None = None) -> None:
         """Say that what follows is from another file, in which no problem may occur again.
@@ -188,6 +192,11 @@ class Tally:
         self._file += 1
         self._of_file = dict(names or {})
         self._files.append(self._of_file.get("run", str(path)))
+
+    @property
+    def files_read(self) -> list[str]:
+        """The files, or the runs that their paths name, in order."""
+        return self._files[1:]
 
     @property
     def system_given(self) -> str | None:
@@ -270,6 +279,13 @@ class Tally:
                 None if run is None else [str(run)] * times,
                 {name: [one] * times for name, one in known.items()},
             )
+        run = (about or {}).get("run")
+        if run is None and self.several and not self.parts:
+            run = self._files[self._file]
+        if run is not None and not self.keeps:
+            piece = self._pieces.setdefault((row, str(run)), [0, 0, 0])
+            piece[2 if outcome is None else 0] += times
+            piece[1] += times * (outcome or 0)
         if outcome is None:
             self._without[row] += times
             self.log_errored += times
@@ -416,16 +432,40 @@ class Tally:
         if self.errors == "fail":
             attempts += np.array(self._without, dtype=np.int64)
         benchmark, system, problem = zip(*self._rows, strict=True) if self._rows else ((), (), ())
+        successes = np.array(self._successes, dtype=np.int64)
         return Counts(
+            runs=self._runs(attempts, successes),
             benchmark=benchmark,
             system=system,
             problem=problem,
             attempts=attempts,
-            successes=np.array(self._successes, dtype=np.int64),
+            successes=successes,
             stopping=self.stopping or self._noted or "fixed",
             covariates={
                 name: [described.get(name) for described in self._covariates] for name in covariates
             },
+        )
+
+    def _runs(self, attempts: NDArray[np.int64], successes: NDArray[np.int64]) -> Runs | None:
+        """Return how attempts divide into runs; None if there is one, or none is known."""
+        if len({name for _, name in self._pieces}) < 2:
+            return None
+        row = np.array([one for one, _ in self._pieces], dtype=np.int64)
+        names = [name for _, name in self._pieces]
+        made, solved, without = np.array(list(self._pieces.values()), dtype=np.int64).T
+        if self.errors == "fail":
+            made = made + without
+        runs = Runs.of(row, names, made, solved)
+        left = attempts - runs.totals(len(attempts))[0]
+        if not left.any():
+            return runs
+        # Planned and not there, of which no run is known.
+        every = np.arange(len(attempts))
+        return Runs.of(
+            np.append(row, every),
+            [*names, *[NO_RUN] * len(every)],
+            np.append(made, left),
+            np.append(solved, successes - runs.totals(len(attempts))[1]),
         )
 
     @property

@@ -134,6 +134,7 @@ def read(
     benchmark: str | None = None,
     stopping: str | None = None,
     runs: str | None = None,
+    run: str | Sequence[str] = (),
     system_from: str | None = None,
     **options: Any,
 ) -> Counts:
@@ -185,6 +186,9 @@ def read(
         "fixed" if it does not.
     runs : {"files"}, optional
         Each file of a folder is a run of the same systems, with attempts at the same problems.
+    run : str or sequence of str
+        Columns of a table that say of which run a row is, as "seed", or ("seed", "temperature"); by
+        default the column run, if there is one. The counts hold their runs then.
     system_from : str, optional
         Where names are in paths: "path", what differs between the paths of files; or a pattern of
         their ends, as ``"{system}/run-{run}/*.json"``, with {system}, {benchmark} and {run}.
@@ -222,14 +226,20 @@ def read(
     if stopping is not None:
         batch_size(stopping)
     tally = Tally(
-        errors, system=system, benchmark=benchmark, stopping=stopping, several=_are_runs(runs)
+        errors,
+        system=system,
+        benchmark=benchmark,
+        stopping=stopping,
+        several=_are_runs(runs),
+        runs=_columns_of(run),
     )
     held = frames.Held.of(log)
     if held is not None:
         return _read_held(held, format, tally, options)
     with at_rest(_path(log)) as path:
         source = _source(path, format, options, system_from, _are_runs(runs))
-        more = {"runs": runs, "system_from": system_from}
+        _require_table(tally.runs, source.format, str(log))
+        more = {"runs": runs, "run": tally.runs or None, "system_from": system_from}
         counts = _read_files(path, source, tally, options, more)
         if path == _path(log) or counts.provenance is None:
             return counts
@@ -292,12 +302,12 @@ def _together(found: Sequence[Counts], tally: Tally) -> Counts:
         return found[0]
     import pandas as pd
 
-    frame = pd.concat([one.to_dataframe() for one in found], ignore_index=True)
-    more = [str(name) for name in frame if name not in COLUMNS]
-    if tally.several:
-        keys = ["benchmark", "system", "problem"]
-        totals = dict.fromkeys(("attempts", "successes"), "sum") | dict.fromkeys(more, "first")
-        frame = frame.groupby(keys, sort=False, as_index=False).agg(totals)
+    each = [one.to_dataframe() for one in found]
+    if tally.several:  # each file is a run, or holds runs of its own
+        for name, frame in zip(tally.files_read, each, strict=True):
+            frame["run"] = f"{name}: " + frame["run"] if "run" in frame else name
+    frame = pd.concat(each, ignore_index=True)
+    more = [str(name) for name in frame if name not in (*COLUMNS, "run", "cluster")]
     return Counts.from_dataframe(frame, stopping=tally.stopping or "fixed", covariates=more)
 
 
@@ -355,6 +365,18 @@ def _path(log: Any) -> Path:
 def _check_format(format: str) -> None:  # noqa: A002
     if format != "auto" and format not in FORMATS:
         raise OptionError(f"format must be 'auto' or one of {_listed()}; got {format!r}")
+
+
+def _columns_of(run: str | Sequence[str]) -> tuple[str, ...]:
+    return (run,) if isinstance(run, str) else tuple(run)
+
+
+def _require_table(columns: Sequence[str], format: str, log: str) -> None:  # noqa: A002
+    if columns and format not in ("csv", "parquet", "json"):
+        raise OptionError(
+            f"run names columns of a table; {log} is {FORMATS[format].title}, of which each file "
+            "may be a run: runs='files' (--runs files)"
+        )
 
 
 def _are_runs(runs: str | None) -> bool:
@@ -417,7 +439,7 @@ def read_attempts(
     2       a   2        2        1
     """
     _check_format(format)
-    columns = (run,) if isinstance(run, str) else tuple(run)
+    columns = _columns_of(run)
     if stopping is not None:
         batch_size(stopping)
     tally = Tally(
@@ -438,11 +460,7 @@ def read_attempts(
         source = _source(path, format, options, system_from, True)
         if path != _path(log):
             source = replace(source, files=[(path, {"run": str(log)} | dict(source.files[0][1]))])
-        if columns and source.format not in ("csv", "parquet", "json"):
-            raise OptionError(
-                f"run names columns of a table; {log} is {FORMATS[source.format].title}, of which "
-                "each file is a run"
-            )
+        _require_table(columns, source.format, str(log))
         used = _checked(source.format, options)
         with _telling_where(str(path), [one for one, _ in source.files]):
             counted = bool(_each(source, tally, used))

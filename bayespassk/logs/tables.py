@@ -147,7 +147,7 @@ def layout_of(header: Sequence[str], asked: Asked, tally: Tally) -> Layout:
     kept += tally.runs
     pairs = list(zip(header, names, strict=True))
     used = {name: ours for name, ours in pairs if ours in kept}
-    read = (*NAMES, "attempt", "success", "run") if long else kept
+    read = (*NAMES, "attempt", "success", "run", *tally.runs) if long else kept
     ignored = [
         name for name, ours in pairs if ours not in read and not (tally.keeps and name in used)
     ]
@@ -329,19 +329,28 @@ def add_attempts(tally: Tally, frame: "pd.DataFrame", outcome: Outcome) -> None:
     heads = frame.iloc[starts][names].to_dict(orient="records")
     rows = np.array([tally.row(**{str(k): _plain(v) for k, v in one.items()}) for one in heads])
     codes, scores = pd.factorize(frame["success"].to_numpy(object), use_na_sentinel=False)
-    pairs, where, sizes = np.unique(
-        groups.astype(np.int64) * len(scores) + codes, return_index=True, return_counts=True
+    runs = _runs_of(tally, frame)
+    run, names_of_runs = pd.factorize(np.array(runs, dtype=object)) if runs else (0, [None])
+    triples, where, sizes = np.unique(
+        (groups.astype(np.int64) * len(scores) + codes) * len(names_of_runs) + run,
+        return_index=True,
+        return_counts=True,
     )
-    for pair, at, size in zip(pairs.tolist(), where.tolist(), sizes.tolist(), strict=True):
+    for triple, at, size in zip(triples.tolist(), where.tolist(), sizes.tolist(), strict=True):
+        pair, name = triple // len(names_of_runs), names_of_runs[triple % len(names_of_runs)]
         row, score = int(rows[pair // len(scores)]), _plain(scores[pair % len(scores)])
         tally.add_score(
-            row, score, outcome, f"row {frame.index[at] + 1:,}", times=size, kept=tally.keeps
+            row,
+            score,
+            outcome,
+            f"row {frame.index[at] + 1:,}",
+            times=size,
+            kept=tally.keeps,
+            about=None if name is None else {"run": name},
         )
-    runs = [str(one) for one in frame["run"]] if "run" in frame else None
     if tally.keeps:
-        runs = _keep(
-            tally, frame, rows[groups], codes, [_plain(score) for score in scores], outcome
-        )
+        plain = [_plain(score) for score in scores]
+        _keep(tally, frame, rows[groups], codes, plain, outcome, runs)
     if "attempt" in frame:
         tally.name_attempts(rows[groups], frame["attempt"].to_numpy(dtype=object), runs)
 
@@ -353,8 +362,9 @@ def _keep(
     codes: Any,
     scores: list[Any],
     outcome: Outcome,
-) -> list[str] | None:
-    """Keep the attempts of a table in their order, with their runs, which are returned."""
+    runs: list[str] | None,
+) -> None:
+    """Keep the attempts of a table in their order, with their runs."""
     import numpy as np
 
     outcomes = []
@@ -364,6 +374,13 @@ def _keep(
         except CountsError:  # which the tally remembers
             found = None
         outcomes.append(-1 if found is None else found)
+    about = {name: [_plain(one) for one in frame[name]] for name in MORE if name in frame}
+    about.pop("run", None)
+    tally.keep(rows, np.array(outcomes, dtype=np.int8)[codes], runs, about)
+
+
+def _runs_of(tally: Tally, frame: "pd.DataFrame") -> list[str] | None:
+    """Return of which run each row is; None if the table does not say."""
     by = list(tally.runs) or [name for name in ("run",) if name in frame]
     missing = [name for name in by if name not in frame]
     if missing:
@@ -372,11 +389,7 @@ def _keep(
             f"{', '.join(repr(str(name)) for name in frame)}"
         )
     columns = [[str(one) for one in frame[name]] for name in by]
-    runs = [", ".join(row) for row in zip(*columns, strict=True)] if by else None
-    about = {name: [_plain(one) for one in frame[name]] for name in MORE if name in frame}
-    about.pop("run", None)
-    tally.keep(rows, np.array(outcomes, dtype=np.int8)[codes], runs, about)
-    return runs
+    return [", ".join(row) for row in zip(*columns, strict=True)] if by else None
 
 
 def _are_blank(column: "pd.Series[Any]") -> "pd.Series[bool]":
