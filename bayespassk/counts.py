@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bayespassk import cells
 from bayespassk.errors import CountsError, OptionError
+from bayespassk.terminal import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -632,15 +633,3 @@ def _shown(value: Any) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def visible(text: str) -> str:
-    """Return text in which nothing turns the order of what is around it, or hides it.
-
-    Characters that control the direction of text can make "0.123" of "321.0" in a sentence about
-    a name; they and other controls, but for white space, become the sign for what is unknown.
-    """
-    return re.sub(CONTROLS, "\ufffd", text)
-
-
-CONTROLS = "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"

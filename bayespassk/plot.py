@@ -16,20 +16,18 @@ from numpy.typing import ArrayLike, NDArray
 from bayespassk.asking.pairs import summarize_difference
 from bayespassk.asking.spread import spread_of_p
 from bayespassk.asking.summaries import summarize
-from bayespassk.counts import visible
 from bayespassk.errors import OptionError
 from bayespassk.options import FINDING, check_interval
 from bayespassk.scoring import summarize_backtest
+from bayespassk.terminal import on_line
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = [
     "WIDTH",
     "as_image",
-    "figure_of",
     "plot_backtest",
     "plot_check",
     "plot_compare",
@@ -461,14 +459,6 @@ def plot_design(table: "pd.DataFrame", *, ax: "Axes | None" = None) -> "Axes":
     return ax
 
 
-def figure_of(ax: "Axes") -> "Figure":
-    """Return the whole figure that axes are in."""
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        raise ValueError("the axes are in no figure")
-    return figure
-
-
 def plot_backtest(scores: "pd.DataFrame", *, ax: ArrayLike | None = None) -> NDArray[Any]:
     """Return the axes of a backtest: how far forecasts were off, and how often 95% bands held.
 
@@ -585,23 +575,26 @@ def subplots(rows: int, columns: int, width: float, height: float, **options: An
 
 
 def as_image(axes: "Axes | NDArray[Any]", form: str = "png", dpi: float = 150) -> bytes:
-    """Return the figure of some axes as a PNG or SVG, and close it."""
+    """Return the figure of some axes as an image of a form, and close it."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
     figure = np.atleast_1d(np.asarray(axes, dtype=object)).flat[0].figure
     image = io.BytesIO()
     # No date and no random names: the same figure is the same file.
-    metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+    known: dict[str, dict[str, None]] = {
+        "svg": {"Date": None, "Creator": None}, "png": {"Software": None},
+        "pdf": {"CreationDate": None},
+    }  # fmt: skip
     with mpl.rc_context({"svg.hashsalt": "bayespassk", "svg.fonttype": "path"}):
-        figure.savefig(image, format=form, dpi=dpi, metadata=metadata)
+        figure.savefig(image, format=form, dpi=dpi, metadata=known.get(form))
     plt.close(figure)
     return image.getvalue()
 
 
 def short(name: str, most: int = 28) -> str:
     """Return a name on one line; of a long one the beginning and the end."""
-    line = " ".join(visible(name).split())
+    line = on_line(name)
     return line if len(line) <= most else f"{line[: most - 9]}…{line[-8:]}"
 
 

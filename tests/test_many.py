@@ -218,7 +218,12 @@ def test_a_folder_keeps_every_fit_as_it_comes(log, table, tmp_path, monkeypatch)
     found = bp.fit_many(log, **HERE, output=out)
     same(found, table)
     assert seen == [(i, i) for i in range(1, 7)]
-    assert {path.name for path in out.iterdir()} == {"fits", "journal.jsonl", "summary.csv"}
+    assert {path.name for path in out.iterdir()} == {
+        ".lock",
+        "fits",
+        "journal.jsonl",
+        "summary.csv",
+    }
     for _, row in found.iterrows():
         fit = bp.load(row["path"])
         want = bp.summarize(bp.forecast(fit, [10, 10_000]))

@@ -22,7 +22,7 @@ from bayespassk.estimators import chen
 from bayespassk.families import Family
 from bayespassk.options import check_k, system_seed
 from bayespassk.process import progress as bar
-from bayespassk.running.journal import Journal
+from bayespassk.running.journal import Journal, at_work_in
 from bayespassk.running.workers import Lost, check_cores, importable, in_processes, in_turn
 from bayespassk.scoring import scores_of
 from bayespassk.simulating import thin
@@ -171,13 +171,15 @@ def backtest(
     1  large   0.95   0.96      0.92      0.99
     """
     plan = _planned(counts, methods, n, k, repeats, budget, replicates, random_seed)
-    cores = _check_places(plan, output, format, cores)
-    journal = None if output is None else Journal(Path(output), plan.header())
-    done = _finished(plan, journal)
-    _run(plan, plan.missing(done), cores, _keeper(plan, done, journal), progress)
-    scores = _table(plan, done)
-    if output is not None:
-        write_scores(Path(output), scores, format)
+    cores = _check_places(plan, format, cores)
+    folder = None if output is None else Path(output)
+    with at_work_in(folder):
+        journal = None if folder is None else Journal(folder, plan.header())
+        done = _finished(plan, journal)
+        _run(plan, plan.missing(done), cores, _keeper(plan, done, journal), progress)
+        scores = _table(plan, done)
+        if folder is not None:
+            write_scores(folder, scores, format)
     _warn_if_not_converged(scores)
     return scores
 
@@ -346,16 +348,12 @@ def _spread(counts: Counts, budget: int, seed: int) -> Ints:
     return shown
 
 
-def _check_places(
-    plan: _Plan, output: str | os.PathLike[str] | None, form: str, cores: int | None
-) -> int:
+def _check_places(plan: _Plan, form: str, cores: int | None) -> int:
     """Return how many processes to use; raise an error if results could not be kept or made."""
     if form not in ("csv", "parquet"):
         raise OptionError(f"format must be 'csv' or 'parquet'; got {form!r}")
     if form == "parquet" and util.find_spec("pyarrow") is None:
         raise OptionError("format='parquet' needs the package pyarrow: install it, or take 'csv'")
-    if output is not None and Path(output).exists() and not Path(output).is_dir():
-        raise OptionError(f"output must be a folder, which is made if missing; {output} is a file")
     cores = check_cores(cores)
     for name, method in plan.methods.items() if cores > 1 else ():
         if method.kind == "own" and not importable(method):
@@ -466,20 +464,33 @@ def _finished(plan: _Plan, journal: Journal | None) -> _Done:
     What failed is left out: it is tried again.
     """
     done: _Done = {}
-    for line in [] if journal is None else journal.lines:
+    for number, line in enumerate([] if journal is None else journal.lines, 2):
         if plan.unit not in line:
             continue
-        for name, asked in line["asked"].items():
-            if name in plan.methods and asked["is"] != plan.methods[name].spec():
-                raise OptionError(
-                    f"the folder has results of a method {name!r} that was another one "
-                    f"({asked['is']}): give this one another name, or choose another folder"
-                )
-        left = {name: asked["k"] for name, asked in line["asked"].items()}
-        _add(done, (line[plan.unit], line["repeat"], left), line["rows"])
+        try:
+            _take(plan, done, line)
+        except OptionError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise OptionError(
+                f"the journal of the folder: line {number} is not one of a backtest. Choose "
+                "another folder, or delete that line if you know what happened to it"
+            ) from None
     return {
         key: rows for key, rows in done.items() if all(row["point"] is not None for row in rows)
     }
+
+
+def _take(plan: _Plan, done: _Done, line: Mapping[str, Any]) -> None:
+    """Add what a line of a journal says of the methods of a plan."""
+    for name, asked in line["asked"].items():
+        if name in plan.methods and asked["is"] != plan.methods[name].spec():
+            raise OptionError(
+                f"the folder has results of a method {name!r} that was another one "
+                f"({asked['is']}): give this one another name, or choose another folder"
+            )
+    left = {name: asked["k"] for name, asked in line["asked"].items()}
+    _add(done, (line[plan.unit], line["repeat"], left), line["rows"])
 
 
 def _add(done: _Done, piece: Piece, rows: list[Row]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bayespassk.cli.options import FITTING, READING
+from bayespassk.cli.printing import say
 from bayespassk.errors import InputError, OptionError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def read_log(
     counts = read(path, **taken)
     where = counts.provenance
     if where is not None and (where.format != "csv" or where.options):
-        click.echo(f"{where}. {counts}.", err=True)
+        say(f"{where}. {counts}.")
     return counts
 
 

@@ -1,14 +1,16 @@
-"""Fits in files: written whole or not at all, read whole."""
+"""Fits in files: written whole or not at all, and checked before anything is made of them."""
 
 import os
-import tempfile
-from pathlib import Path
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import xarray as xr
 
-from bayespassk.errors import FitFileError
-from bayespassk.posterior.fitted import opened
+from bayespassk.errors import FitFileError, InputError
+from bayespassk.files import whole
 from bayespassk.posterior.likelihood import attach_log_likelihood
+from bayespassk.posterior.schema import CHECKSUM, check_fit, check_sizes, checksum
 
 __all__ = ["load", "save"]
 
@@ -17,53 +19,98 @@ def save(fit: xr.DataTree, path: str | os.PathLike[str]) -> None:
     """Write a fit to a netCDF file, whole or not at all; an older file is replaced.
 
     The group log_likelihood is left out: it is by far the largest, and :func:`load` computes it
-    again from the rest. To keep it in the file, use ``fit.to_netcdf``.
+    again from the rest. To keep it in the file, use ``fit.to_netcdf``. A checksum of all else is
+    added, which :func:`load` compares.
+
+    Parameters
+    ----------
+    fit : DataTree
+        From :func:`bayespassk.fit` or :func:`load`.
+    path : path
+        File to write. A symbolic link is followed, and an older file keeps its mode.
 
     Raises
     ------
     FitFileError
         If `fit` is not a fit, or the file cannot be written.
     """
-    path = Path(path)
-    opened(fit)
+    with _as_fit_error("this fit cannot be saved"):
+        check_fit(fit)
     kept = {name: group for name, group in fit.children.items() if name != "log_likelihood"}
-    tree = xr.DataTree(xr.Dataset(attrs=fit.attrs), children=kept)
-    temporary = None
+    attrs = fit.attrs | {CHECKSUM: checksum(fit)}
+    tree = xr.DataTree(xr.Dataset(attrs=attrs), children=kept)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
-        os.close(handle)
-        tree.to_netcdf(temporary, engine="netcdf4")
-        temporary.chmod(path.stat().st_mode if path.exists() else 0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise FitFileError(f"{path}: cannot be written: {error.strerror or error}") from None
-    except RuntimeError as error:  # all that netCDF says of a write that failed is "HDF error"
-        raise FitFileError(f"{path}: cannot be written: {error}. Is the disk full?") from None
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with whole(path) as temporary:
+            try:
+                tree.to_netcdf(temporary, engine="netcdf4")
+            except RuntimeError as error:  # all that netCDF says of a write that failed
+                raise FitFileError(
+                    f"{path}: cannot be written: {error}. Is the disk full?"
+                ) from None
+    except InputError as error:
+        raise FitFileError(str(error)) from None
 
 
 def load(path: str | os.PathLike[str]) -> xr.DataTree:
-    """Return the fit in a netCDF file, read whole; the file is closed.
+    """Return the fit in a netCDF file, read whole and checked; the file is closed.
+
+    Parameters
+    ----------
+    path : path
+        A file that :func:`save` wrote, or ``fit.to_netcdf``.
+
+    Returns
+    -------
+    DataTree
+        As :func:`bayespassk.fit` returned it.
 
     Raises
     ------
     FitFileError
-        If the file is missing, is not netCDF, or is not a fit made by bayespassk.
+        If the file is missing, is not netCDF, is not a fit made by bayespassk, or is not as
+        :func:`save` wrote it.
+
+    Notes
+    -----
+    The file may be anyone's: what it claims to hold is compared with its size before it is read,
+    and everything that is used of it is checked; no code in it is run. The checksum finds what was
+    changed by accident or by hand. It does not say who made the file: whoever wants to deceive
+    computes it anew.
     """
     try:
-        with xr.open_datatree(path, engine="netcdf4") as file:
-            fit = file.load()
-    except FileNotFoundError:
-        raise FitFileError(f"{path}: there is no such file") from None
-    except (OSError, RuntimeError, ValueError) as error:
-        raise FitFileError(f"{path}: not a netCDF file that can be read: {error}") from None
-    try:
-        opened(fit)
-    except FitFileError as error:
-        raise FitFileError(f"{path}: {error}") from None
-    if "log_likelihood" not in fit.children:
-        attach_log_likelihood(fit)
+        is_file = os.path.isfile(path)  # noqa: PTH113 -- text or path
+        there = is_file or os.path.exists(path)  # noqa: PTH110
+    except (TypeError, ValueError):
+        raise FitFileError(f"the path of a fit must be text or a path; got {path!r}") from None
+    if not is_file:
+        raise FitFileError(f"{path}: {'is no file' if there else 'there is no such file'}")
+    with _as_fit_error(f"{path}: not a netCDF file that can be read"):
+        check_sizes(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of files that are none of ours
+            with xr.open_datatree(path, engine="netcdf4", decode_times=False) as file:
+                fit = file.load()
+    with _as_fit_error(f"{path}"):
+        claimed = fit.attrs.pop(CHECKSUM, None)
+        check_fit(fit)
+        if claimed is not None and claimed != checksum(fit):
+            raise FitFileError(
+                "what it holds is not what was saved: the checksum differs. The file was damaged, "
+                "or changed since; take a copy, or make the fit again"
+            )
+        if "log_likelihood" not in fit.children:
+            attach_log_likelihood(fit)
     return fit
+
+
+@contextmanager
+def _as_fit_error(where: str) -> Iterator[None]:
+    """Turn whatever is raised by what a file or tree holds into an error that says so."""
+    try:
+        yield
+    except InputError as error:
+        raise FitFileError(f"{where}: {error}") from None
+    except Exception as error:
+        # HDF5, netCDF4, xarray and json raise nearly everything of what somebody else made.
+        said = " ".join(str(error).split()) or "nothing more is known"
+        raise FitFileError(f"{where}: {type(error).__name__}: {said[:300]}") from None
