@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bayespassk import cells
 from bayespassk.errors import CountsError, OptionError
+from bayespassk.options import shown
 from bayespassk.terminal import visible
 
 if TYPE_CHECKING:
@@ -148,6 +149,12 @@ class Counts:
     provenance: Provenance | None = None
 
     def __post_init__(self) -> None:
+        for name in ("problem", "attempts", "successes", "system", "benchmark"):
+            _check_column(getattr(self, name), name)
+        if not isinstance(self.covariates, Mapping):
+            raise CountsError(
+                f"covariates must be a dict of names to columns; got {shown(self.covariates)}"
+            )
         size = batch_size(self.stopping)
         length = _length(self.problem, "problem")
         text = {
@@ -416,15 +423,15 @@ def batch_size(stopping: str) -> int | None:
     OptionError
         If `stopping` is not a rule that :class:`Counts` knows.
     """
-    if stopping in ("fixed", "adaptive"):
+    if isinstance(stopping, str) and stopping in ("fixed", "adaptive"):
         return None
-    if stopping == "first-success":
+    if isinstance(stopping, str) and stopping == "first-success":
         return 1
     found = re.fullmatch(r"batches:([1-9]\d*)", stopping) if isinstance(stopping, str) else None
     if found is None:
         raise OptionError(
             "stopping must be 'fixed', 'first-success', 'batches:B' with B the attempts in a "
-            f"batch, as in 'batches:10', or 'adaptive'; got {stopping!r}"
+            f"batch, as in 'batches:10', or 'adaptive'; got {shown(stopping)}"
         )
     return int(found[1])
 
@@ -520,6 +527,15 @@ def _require_batches(counts: Counts, rows: "_Rows", size: int) -> None:
         "holds a success",
         remedy,
     )
+
+
+def _check_column(values: Any, name: str) -> None:
+    """Raise an error about what no column can be made of: tables, trees, arrays of other dims."""
+    if hasattr(values, "data_vars") or getattr(values, "ndim", 1) != 1:
+        raise CountsError(
+            f"{name} must be a sequence with one value a row; got "
+            f"{type(values).__name__}, which is not one-dimensional"
+        )
 
 
 def _length(values: Any, name: str) -> int:

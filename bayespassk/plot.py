@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.asking.pairs import summarize_difference
 from bayespassk.asking.spread import spread_of_p
 from bayespassk.asking.summaries import summarize
@@ -85,6 +86,7 @@ def plot_forecast(
     OptionError
         If `prob` means nothing, or `truth` or `tail_exponent` are not of these systems.
     """
+    check_arguments("plot_forecast", locals())
     table = summarize(forecast, prob)
     known = None if truth is None else np.asarray(truth, dtype=float)
     shape = forecast.sizes["system"], forecast.sizes["k"]
@@ -158,6 +160,7 @@ def plot_family(
     bar reaches as far down as the family does. With a verifier that is sometimes wrong, p is the
     probability that an attempt is accepted.
     """
+    check_arguments("plot_family", locals())
     check_interval(prob, "eti")
     return plot_spread(spread_of_p(fit, system, prob), ax)
 
@@ -226,6 +229,7 @@ def plot_compare(
     A family whose bar reaches zero is not clearly worse; see :func:`bayespassk.compare` for what
     leave-one-out does not judge.
     """
+    check_arguments("plot_compare", locals())
     known = table["system"].unique().tolist()
     system = known[-1] if system is None else system
     if system not in known:
@@ -276,6 +280,7 @@ def plot_difference(
     -----
     Where the outer band leaves zero, one system is ahead even if that k was chosen after looking.
     """
+    check_arguments("plot_difference", locals())
     table = summarize_difference(difference, prob)
     ax = _axes(ax)
     ks, colour = table["k"].to_numpy(), COLOURS[0]
@@ -326,6 +331,7 @@ def plot_check(check: xr.Dataset, *, ax: ArrayLike | None = None) -> NDArray[Any
     OptionError
         If `ax` has another shape.
     """
+    check_arguments("plot_check", locals())
     systems = check["system"].values
     panels = _grid_of(ax, (len(systems), 2))
     if panels is None:
@@ -399,6 +405,7 @@ def plot_loo_pit(pit: xr.DataArray, *, prob: float = 0.95, ax: "Axes | None" = N
     OptionError
         If `prob` is not between 0 and 1.
     """
+    check_arguments("plot_loo_pit", locals())
     check_interval(prob, "eti")
     ax = _axes(ax)
     systems = list(dict.fromkeys(pit["row_system"].values))
@@ -433,6 +440,7 @@ def plot_design(table: "pd.DataFrame", *, ax: "Axes | None" = None) -> "Axes":
     ax : matplotlib Axes, optional
         Where to draw; a new figure by default.
     """
+    check_arguments("plot_design", locals())
     from matplotlib.ticker import LogLocator, NullFormatter
 
     ax = _axes(ax)
@@ -488,6 +496,7 @@ def plot_backtest(scores: "pd.DataFrame", *, ax: ArrayLike | None = None) -> NDA
     Thinnings of one log share its truth, so that with few systems a coverage away from the line
     means little; see :func:`bayespassk.summarize_backtest`.
     """
+    check_arguments("plot_backtest", locals())
     from matplotlib.ticker import LogLocator
 
     table = summarize_backtest(scores)

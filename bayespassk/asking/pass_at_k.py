@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.asking.guard import agreements, warn_if_contradicted, warn_if_impossible
 from bayespassk.asking.moved import warn_if_moved, with_alone
@@ -109,6 +110,7 @@ def forecast(
     >>> draws.dims
     ('chain', 'draw', 'system', 'k')
     """
+    check_arguments("forecast", locals())
     fitted, question = opened(fit), PassAtK(check_k(k))
     draws = ask(fitted, question, target, random_seed, at=at)
     draws, band = with_alone(fitted, question, draws)
@@ -175,6 +177,7 @@ def pass_hat_k(
     >>> bp.pass_hat_k(fit, [1, 5]).dims
     ('chain', 'draw', 'system', 'k')
     """
+    check_arguments("pass_hat_k", locals())
     return ask(opened(fit), PassHatK(check_k(k)), target, random_seed)
 
 
@@ -207,6 +210,7 @@ def tail_exponent(fit: xr.DataTree, k: float | Iterable[float]) -> xr.DataArray:
     ----------
     Schaeffer et al. 2025, arXiv:2502.17578.
     """
+    check_arguments("tail_exponent", locals())
     return ask(opened(fit), TailExponent(check_k(k)), "population")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Ints
 from bayespassk.backtesting.methods import Forecast, Method, Own, Task, forecasts, methods_of
 from bayespassk.backtesting.text import write_scores
@@ -20,7 +21,7 @@ from bayespassk.counts import Counts
 from bayespassk.errors import ConvergenceWarning, OptionError
 from bayespassk.estimators import chen
 from bayespassk.families import Family
-from bayespassk.options import check_k, system_seed
+from bayespassk.options import check_k, listed, seed_of, system_seed
 from bayespassk.process import progress as bar
 from bayespassk.running.journal import Journal, at_work_in
 from bayespassk.running.workers import Lost, check_cores, importable, in_processes, in_turn
@@ -170,6 +171,7 @@ def backtest(
     0  small   0.87   0.80      0.72      0.90
     1  large   0.95   0.96      0.92      0.99
     """
+    check_arguments("backtest", locals())
     plan = _planned(counts, methods, n, k, repeats, budget, replicates, random_seed)
     cores = _check_places(plan, format, cores)
     folder = None if output is None else Path(output)
@@ -292,14 +294,14 @@ def _planned(
         ks=ks.tolist(),
         repeats=int(repeats),
         replicates=int(replicates),
-        seed=int(seed),
+        seed=seed_of(seed),
         truth=_truth(counts, ks),
     )
 
 
 def _sizes(counts: Counts, unit: str, given: int | Iterable[int]) -> list[int]:
     """Return each n or budget, or raise an error unless it leaves attempts to hide everywhere."""
-    sizes = list(given) if isinstance(given, Iterable) else [given]
+    sizes = listed(given)
     problems = np.bincount(counts.system_index)
     fewest = np.full(len(problems), np.iinfo(np.int64).max)
     np.minimum.at(fewest, counts.system_index, counts.attempts)

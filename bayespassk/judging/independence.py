@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special as sp
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.errors import OptionError
-from bayespassk.options import FINDING, system_seed
+from bayespassk.options import FINDING, seed_of, system_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,11 +106,13 @@ def independence(
     >>> bool(table.loc["runs", "p_value"] < 0.01), bool(table.loc["runs", "lower"] > 0.05)
     (True, True)
     """
+    check_arguments("independence", locals())
+    seed = seed_of(random_seed)
     frame = _checked(attempts, permutations)
     fixed = attempts.attrs.get("stopping", "fixed") == "fixed"
     rows = []
     for name, mine in frame.groupby("_system", sort=False):
-        rng = np.random.default_rng([system_seed(random_seed, str(name)), 7])
+        rng = np.random.default_rng([system_seed(seed, str(name)), 7])
         rows += [{"system": name} | row for row in _of_system(mine, fixed, permutations, rng)]
     import pandas as pd
 

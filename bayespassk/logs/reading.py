@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.counts import Counts, Provenance, batch_size
 from bayespassk.errors import CountsError, InputError, OptionError
 from bayespassk.logs import (
@@ -177,6 +178,7 @@ def read(
     >>> print(counts.provenance)
     array read as matrix: 5 attempts, all with an outcome
     """
+    check_arguments("read", locals())
     if format != "auto" and format not in FORMATS:
         raise OptionError(f"format must be 'auto' or one of {_listed()}; got {format!r}")
     if stopping is not None:
@@ -262,6 +264,7 @@ def read_attempts(
     1       a   1        1        0
     2       a   2        2        1
     """
+    check_arguments("read_attempts", locals())
     if format != "auto" and format not in FORMATS:
         raise OptionError(f"format must be 'auto' or one of {_listed()}; got {format!r}")
     columns = (run,) if isinstance(run, str) else tuple(run)

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.asking.pass_at_k import PassAtK
 from bayespassk.asking.question import ask
 from bayespassk.asking.summaries import summarize
@@ -19,7 +20,7 @@ from bayespassk.families import Family
 from bayespassk.files import alone, write
 from bayespassk.fitting.verb import fit
 from bayespassk.logs import read_csv
-from bayespassk.options import Target, check_interval, check_k, check_target
+from bayespassk.options import Target, check_interval, check_k, check_target, seed_of
 from bayespassk.planning.allocating import Strategy, allocate, check_strategy
 from bayespassk.posterior.fitted import opened
 from bayespassk.posterior.pooling import Pooling
@@ -119,7 +120,7 @@ class Plan:
         budget: float | None = None,
         target: Target = "benchmark",
         strategy: Strategy = "bayes",
-        family: Family | None = None,
+        family: Family | str | None = None,
         pooling: Pooling | Literal["auto"] = "auto",
         prob: float = 0.95,
         costs: ArrayLike | None = None,
@@ -128,6 +129,7 @@ class Plan:
         random_seed: int = 1,
         **options: Any,
     ):
+        check_arguments("Plan", {n: v for n, v in locals().items() if n != "self"})
         _check(k, half_width, budget, target, strategy, prob)
         self._file = None if isinstance(counts, Counts) else _File(counts)
         self.counts = counts if isinstance(counts, Counts) else read_csv(counts)
@@ -146,7 +148,7 @@ class Plan:
         self._new_problems = new_problems
         self._known = np.bincount(self.counts.system_index)
         self._fitting = {"family": family, "pooling": pooling, "progress": False} | options
-        self._seed = random_seed
+        self._seed = seed_of(random_seed)
         self._fit: xr.DataTree | None = None
         self._ahead: xr.Dataset | None = None
 

@@ -10,12 +10,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells, distinct
 from bayespassk.counts import Counts
 from bayespassk.errors import FitFileError, OptionError
 from bayespassk.families import Family, family_from_spec
 from bayespassk.families.base import declared
+from bayespassk.options import seed_of
 from bayespassk.posterior.pooling import Hierarchy
 
 __all__ = ["Fitted", "Part", "family_of", "opened"]
@@ -86,7 +88,7 @@ class Fitted:
 
     def seed_or(self, random_seed: int | None) -> int:
         """Return a seed that was given, or that of the fit."""
-        return self.seed if random_seed is None else int(random_seed)
+        return self.seed if random_seed is None else seed_of(random_seed)
 
     @property
     def draws(self) -> int:
@@ -322,4 +324,5 @@ def family_of(fit: xr.DataTree) -> Family:
     FitFileError
         If `fit` is not a fit, or its family is not known to this version.
     """
+    check_arguments("family_of", locals())
     return opened(fit).family

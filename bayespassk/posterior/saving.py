@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.errors import FitFileError, InputError
 from bayespassk.files import whole
 from bayespassk.posterior.likelihood import attach_log_likelihood
@@ -34,6 +35,7 @@ def save(fit: xr.DataTree, path: str | os.PathLike[str]) -> None:
     FitFileError
         If `fit` is not a fit, or the file cannot be written.
     """
+    check_arguments("save", locals())
     with _as_fit_error("this fit cannot be saved"):
         check_fit(fit)
     kept = {name: group for name, group in fit.children.items() if name != "log_likelihood"}
@@ -77,6 +79,7 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
     changed by accident or by hand. It does not say who made the file: whoever wants to deceive
     computes it anew.
     """
+    check_arguments("load", locals())
     try:
         is_file = os.path.isfile(path)  # noqa: PTH113 -- text or path
         there = is_file or os.path.exists(path)  # noqa: PTH110

@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.errors import OptionError
 from bayespassk.files import write
 from bayespassk.judging.comparing import Fits, named_fits
@@ -108,9 +109,10 @@ def report(
     >>> found["verdict"]["level"]
     'sound'
     """
+    check_arguments("report", locals())
     form = FORMS[check_path(path)]
     named = named_fits([fits] if isinstance(fits, xr.DataTree) else fits, fewest=1)
-    ks = check_k(list(k) if isinstance(k, Iterable) else k)
+    ks = check_k(k)
     check_interval(prob, "eti")
     first = next(iter(named.values()))
     targets = check_targets(first, target)

@@ -20,15 +20,16 @@ import numpy as np
 import xarray as xr
 
 from bayespassk import texts
+from bayespassk.arguments import check_arguments
 from bayespassk.asking.pass_at_k import forecast
 from bayespassk.asking.summaries import summarize
 from bayespassk.counts import Counts, check_by
 from bayespassk.errors import ConvergenceWarning, InputError, OptionError, SamplingError
-from bayespassk.families import Family, default_family
+from bayespassk.families import Family, as_family
 from bayespassk.files import write
 from bayespassk.fitting.verb import fit
 from bayespassk.logs.reading import logs_in, read
-from bayespassk.options import Target, check_interval, check_k, check_target, system_seed
+from bayespassk.options import Target, check_interval, check_k, check_target, seed_of, system_seed
 from bayespassk.posterior.covariates import required
 from bayespassk.posterior.diagnostics import diagnostics
 from bayespassk.posterior.saving import save
@@ -79,7 +80,7 @@ def fit_many(
     counts: Counts | Mapping[str, Counts] | str | os.PathLike[str],
     *,
     by: str | Iterable[str] = ("benchmark", "system"),
-    family: Family | None = None,
+    family: Family | str | None = None,
     k: float | Iterable[float] = (1, 10, 100, 1000, 10_000),
     target: Target = "benchmark",
     prob: float = 0.95,
@@ -102,7 +103,7 @@ def fit_many(
         What is fitted by itself: by default each system on each benchmark. ``by="benchmark"``
         fits the systems of a benchmark together, so that they learn from each other; ``by=()``
         all that there is, or all of a key of the mapping, or of a log.
-    family : Family, default ZeroInflated(LibbyNovick())
+    family : Family or str, default ZeroInflated(LibbyNovick())
         As for :func:`bayespassk.fit`.
     k : int or sequence of int
         Attempts allowed in the forecasts.
@@ -186,6 +187,7 @@ def fit_many(
     0  simulated/small        0.87              0.80              0.94
     1  simulated/large        0.96              0.93              0.99
     """
+    check_arguments("fit_many", locals())
     asked = _asked(by, family, k, target, prob, reading, options, random_seed, output is not None)
     if client is not None:
         check_client(client, cores)
@@ -286,7 +288,7 @@ class _Made:
 
 def _asked(
     by: str | Iterable[str],
-    family: Family | None,
+    family: Family | str | None,
     k: float | Iterable[float],
     target: Target,
     prob: float,
@@ -296,9 +298,7 @@ def _asked(
     keep: bool,
 ) -> _Asked:
     """Return what was asked for, or raise an error about what means nothing in any fit."""
-    family = default_family() if family is None else family
-    if not isinstance(family, Family):
-        raise OptionError(f"family must be a family such as bp.Beta(); got {family!r}")
+    family = as_family(family)
     check_target(target)
     check_interval(prob, "eti")
     for name in options.keys() - OPTIONS.keys():
@@ -311,7 +311,7 @@ def _asked(
         prob=float(prob),
         reading=dict(reading or {}),
         options=OPTIONS | dict(options),
-        seed=int(seed),
+        seed=seed_of(seed),
         keep=keep,
     )
 
