@@ -15,9 +15,9 @@ from bayespassk.counts import Counts
 from bayespassk.errors import FitFileError, OptionError
 from bayespassk.families import Family, as_family
 from bayespassk.options import (
+    check_each_k,
     check_flag,
     check_interval,
-    check_k,
     check_number,
     check_target,
     check_text,
@@ -77,6 +77,17 @@ def whole(least: int, most: int) -> Kind:
     return check
 
 
+def whole_up_to(most: int) -> Kind:
+    """Return the kind of whole numbers of which the function knows how small they may be."""
+
+    def check(value: Any, name: str) -> None:
+        small = isinstance(value, int | np.integer) and not isinstance(value, bool) and value < 1
+        if not small:
+            check_whole(value, name, 1, most)
+
+    return check
+
+
 def a_seed(value: Any, _name: str) -> None:
     """Check a seed, without drawing one from a generator."""
     if not isinstance(value, np.random.Generator):
@@ -98,7 +109,7 @@ def some_wholes(value: Any, name: str) -> None:
     some_numbers(value, name)
     given = listed(value)
     if not given or np.ndim(value) > 1:
-        raise OptionError(f"{name} must be one whole number or several; got {shown(value)}")
+        raise OptionError(f"{name} must hold at least one whole number; got {shown(value)}")
     for one in given:
         if not float(one).is_integer():
             raise OptionError(f"{name} must be whole numbers; got {shown(one)}")
@@ -141,7 +152,7 @@ def a_pair(value: Any, name: str) -> None:
     """Check two positive numbers."""
     given = listed(value)
     if len(given) != 2 or not all(is_number(one) and 0 < one < np.inf for one in given):
-        raise OptionError(f"{name} must be two positive numbers; got {shown(value)}")
+        raise OptionError(f"{name} must be a pair of positive alpha and beta; got {shown(value)}")
 
 
 def a_mapping(value: Any, name: str) -> None:
@@ -150,6 +161,18 @@ def a_mapping(value: Any, name: str) -> None:
         raise OptionError(f"{name} must be a dict of names to values; got {shown(value)}")
     for one in value:
         check_text(one, f"a name in {name}")
+
+
+def names_or_mapping(value: Any, name: str) -> None:
+    """Check a name, or a mapping."""
+    if not isinstance(value, str):
+        a_mapping(value, name)
+
+
+def a_finite_number(value: Any, name: str) -> None:
+    """Check a number that is not endless."""
+    if not is_number(value) or not np.isfinite(value):
+        raise OptionError(f"{name} must be a finite number; got {shown(value)}")
 
 
 def a_path(value: Any, name: str) -> None:
@@ -172,8 +195,8 @@ def counts(value: Any, name: str) -> None:
     """Check counts."""
     if not isinstance(value, Counts):
         raise OptionError(
-            f"{name} must be a bayespassk.Counts; got {shown(value)}. Make one with bp.read_csv or "
-            "bp.Counts.from_dataframe"
+            f"{name} must be a bayespassk.Counts; got {type(value).__name__}. Make one with "
+            "bp.read_csv or bp.Counts.from_dataframe"
         )
 
 
@@ -264,7 +287,7 @@ def frame(*names: str) -> Kind:
         import pandas as pd
 
         if not isinstance(value, pd.DataFrame):
-            raise OptionError(f"{name} must be a table (DataFrame); got {shown(value)}")
+            raise OptionError(f"{name} must be a DataFrame; got {type(value).__name__}")
         missing = [one for one in names if one not in value.columns]
         if missing or not len(value):
             raise OptionError(
@@ -304,10 +327,10 @@ ARGUMENTS: dict[str, Kind | None] = {
     "bins": whole(1, MANY),
     "budget": optional(check_number),
     "by": optional(some_texts),
-    "chains": whole(1, 1000),
+    "chains": whole_up_to(1000),
     "check": dataset("p_value"),
     "client": None,  # which its own check takes to the cluster
-    "cores": optional(whole(1, 10_000)),
+    "cores": optional(whole_up_to(10_000)),
     "correct_accepted": whole(0, 2**53),
     "correct_rejected": whole(0, 2**53),
     "correction": check_flag,
@@ -317,7 +340,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "covariates": optional(some_texts),
     "crossing": draws("chain", "draw"),
     "difference": draws("chain", "draw", "k"),
-    "draws": whole(1, MANY),
+    "draws": whole_up_to(MANY),
     "errors": check_text,
     "exact": check_flag,
     "families": optional(some_families),
@@ -328,17 +351,17 @@ ARGUMENTS: dict[str, Kind | None] = {
     "format": check_text,
     "half_width": optional(check_number),
     "horizon": optional(check_number),
-    "k": lambda value, _name: check_k(value),
+    "k": lambda value, _name: check_each_k(value),
     "kind": check_text,
     "limit": optional(some_numbers),
     "log": a_path_or(np.ndarray),
     "method": check_text,
     "methods": optional(some_methods),
-    "most": whole(1, 10**12),
+    "most": whole_up_to(10**12),
     "n": optional(some_wholes),
     "name": check_text,
     "new_problem_cost": check_number,
-    "new_problems": optional(whole(0, 2**53)),
+    "new_problems": optional(whole_up_to(2**53)),
     "options": None,  # those of another function, which knows them
     "output": optional(a_path),
     "p": optional(some_numbers),
@@ -355,11 +378,11 @@ ARGUMENTS: dict[str, Kind | None] = {
     "random_seed": a_seed,
     "ranks": dataset("rank"),
     "reading": optional(a_mapping),
-    "repeats": whole(1, MANY),
-    "replicates": whole(2, MANY),
+    "repeats": whole_up_to(MANY),
+    "replicates": whole_up_to(MANY),
     "run": some_texts,
     "scores": frame("system", "method", "k", "truth", "point"),
-    "simulations": whole(1, MANY),
+    "simulations": whole_up_to(MANY),
     "stopping": optional(check_text),
     "strategy": check_text,
     "system": optional(check_text),
@@ -367,38 +390,39 @@ ARGUMENTS: dict[str, Kind | None] = {
     "target": lambda value, _name: check_target(value),
     "target_accept": optional(check_number),
     "truth": optional(some_numbers),
-    "truths": whole(1, MANY),
-    "tune": optional(whole(1, MANY)),
+    "truths": whole_up_to(MANY),
+    "tune": optional(whole_up_to(MANY)),
     "utility": draws(*DRAWS, "k"),
-    "weights": check_text,
+    "weights": names_or_mapping,
     "wrong_accepted": whole(0, 2**53),
     "wrong_rejected": whole(0, 2**53),
     "allocate.budget": check_number,
     "backtest.budget": optional(some_wholes),
-    "backtest.k": optional(lambda value, _name: check_k(value)),
+    "backtest.k": optional(lambda value, _name: check_each_k(value)),
     "bootstrap.estimator": a_function,
     "calibrate.attempts": some_wholes,
-    "calibrate.k": optional(lambda value, _name: check_k(value)),
+    "calibrate.k": optional(lambda value, _name: check_each_k(value)),
     "calibrate.problems": whole(1, MANY),
     "design.attempts": some_wholes,
     "design.problems": some_wholes,
     "design.source": a_family_or_fit,
-    "fit.draws": optional(whole(1, MANY)),
+    "fit.draws": optional(whole_up_to(MANY)),
     "fit_many.by": some_texts,
     "fit_many.counts": counts_or_logs,
-    "independence.attempts": frame("benchmark", "system", "problem", "run", "attempt", "success"),
+    "independence.attempts": frame(),
     "log_log.at": optional(some_wholes),
     "paired_rates.base": some_verdicts,
     "paired_rates.plus": some_verdicts,
     "Plan.counts": a_path_or(Counts),
-    "plot_compare.table": frame("system", "family", "elpd", "elpd_diff", "dse"),
+    "plot_compare.table": frame("system", "family", "elpd_diff", "dse"),
     "plot_design.table": frame("k", "problems", "attempts", "half_width", "lower", "upper"),
     "plot_difference.attempts": optional(whole(0, 2**53)),
     "plot_forecast.attempts": optional(whole(0, 2**53)),
     "read_attempts.log": a_path,
     "read_csv.covariates": some_texts,
     "report.target": optional(some_targets),
-    "resampling_utility.k": optional(lambda value, _name: check_k(value)),
+    "resampling_utility.cost": a_finite_number,
+    "resampling_utility.k": optional(lambda value, _name: check_each_k(value)),
     "saber_budget.target": some_numbers,
     "simulate.family": a_family_itself,
     "simulate.attempts": whole(0, 2**53),

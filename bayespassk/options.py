@@ -16,6 +16,7 @@ __all__ = [
     "TARGETS",
     "Known",
     "Target",
+    "check_each_k",
     "check_flag",
     "check_interval",
     "check_k",
@@ -111,14 +112,20 @@ def check_flag(value: Any, name: str) -> None:
         raise OptionError(f"{name} must be True or False; got {shown(value)}")
 
 
-def check_k(k: float | Iterable[float]) -> Ints:
-    """Return the values of k as an array, or raise an error about the first bad one."""
+def check_each_k(k: float | Iterable[float]) -> list[Any]:
+    """Return the values of k as a list, which may repeat some, or raise an error."""
     given = listed(k)
     if not given:
         raise OptionError("k must hold at least one number of attempts; got none")
     for value in given:
         if not (is_number(value) and float(value).is_integer() and 1 <= value <= MOST_K):
             raise OptionError(f"k must be a whole number from 1 to 1e12; got {shown(value)}")
+    return given
+
+
+def check_k(k: float | Iterable[float]) -> Ints:
+    """Return the values of k as an array, or raise an error about the first bad one."""
+    given = check_each_k(k)
     if len(set(given)) < len(given):
         raise OptionError(f"k must not repeat a value; got {shown(given)}")
     return np.array([int(value) for value in given], dtype=np.int64)

@@ -299,7 +299,7 @@ def test_a_generator_is_a_seed_that_goes_on(usual):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda *_: bp.thin(None, 3), "counts must be a bayespassk.Counts; got None"),
+        (lambda *_: bp.thin(None, 3), "counts must be a bayespassk.Counts; got NoneType"),
         (lambda *_: bp.load(None), "path must be a path, as text or pathlib.Path; got None"),
         (
             lambda *_: bp.simulate("beta", {"a": 1, "b": 1}, problems=3, attempts=-1),

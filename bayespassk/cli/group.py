@@ -82,7 +82,8 @@ def main() -> None:
     except click.ClickException as error:
         text = io.StringIO()
         error.show(text)
-        click.echo(printable(text.getvalue()), err=True, nl=False)
+        said = text.getvalue().replace(error.message, _in_one_line(error.message))
+        click.echo(printable(said), err=True, nl=False)
         sys.exit(2)
     except (InputError, SamplingError) as error:
         _end(str(error))
@@ -101,9 +102,12 @@ def main() -> None:
 
 def _end(why: str) -> None:
     """Say in one line why there is no answer, and end."""
-    line = re.sub(r"\s*\n\s*", " ", printable(why))
-    click.secho(f"Error: {line}", err=True, fg="red")
+    click.secho(f"Error: {_in_one_line(why)}", err=True, fg="red")
     sys.exit(2)
+
+
+def _in_one_line(text: str) -> str:
+    return re.sub(r"\s*\n\s*", " ", printable(text))
 
 
 def _forget_output() -> None:

@@ -36,13 +36,22 @@ def as_report_json(found: Findings) -> str:
     return as_json_text(found.data) + "\n"
 
 
+COMPUTES = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+"""What a spreadsheet takes for the beginning of a formula, also in full width."""
+
+
+def _as_cell(text: str) -> str:
+    """Return text as a spreadsheet shows it rather than computes it: after an apostrophe."""
+    return f"'{text}" if text.lstrip().startswith(COMPUTES) else text
+
+
 def as_report_csv(found: Findings) -> str:
-    """Return the forecasts as CSV, one a row."""
+    """Return the forecasts as CSV, one a row; no name in it is a formula to a spreadsheet."""
     import pandas as pd
 
     asked = found.data["asked"]
     rows = [
-        {"target": target, "system": row["system"], "quantity": row["what"]}
+        {"target": target, "system": _as_cell(row["system"]), "quantity": row["what"]}
         | {
             name: row[name]
             for name in ("k", "mean", "median", "lower", "upper", "alone")
