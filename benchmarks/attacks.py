@@ -81,7 +81,7 @@ def kills(folder: Path, many: int) -> tuple[str, int, int]:
     for _ in range(many):
         with python(WRITING, path) as process:
             first_line(process)
-            time.sleep(rng.random() * 0.2)
+            time.sleep(rng.random() * 0.5)
             process.kill()
         try:
             bp.load(path)

@@ -284,6 +284,16 @@ def test_a_path_that_is_none_is_told(bad):
         bp.load(bad)
 
 
+@pytest.mark.parametrize(
+    "bad", ["{", "[]", "7", '{"name": "beta"}', '{"name": "beta", "priors": 1}', None]
+)
+def test_a_tree_that_was_read_otherwise_is_told_too(fit, bad):
+    other = fit.copy(deep=True)
+    other.attrs["family"] = bad
+    with pytest.raises(FitFileError):
+        bp.forecast(other, 10)
+
+
 def test_a_fit_that_was_taken_apart_is_not_saved(fit, tmp_path):
     other = fit.copy(deep=True)
     other.attrs["random_seed"] = -1

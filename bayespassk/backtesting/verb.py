@@ -103,7 +103,7 @@ def backtest(
     random_seed : int
         Repeats the result.
     progress : bool
-        Show progress on standard error if that is a terminal.
+        Show progress on standard error: a bar in a terminal, elsewhere a line now and then.
 
     Returns
     -------

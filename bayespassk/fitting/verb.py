@@ -136,7 +136,7 @@ def fit(
         Repeats the result, bit by bit on the same machine and versions. Drawn and recorded in
         the fit if not given.
     progress : bool
-        Show progress on standard error if that is a terminal.
+        Show progress on standard error: a bar in a terminal, elsewhere a line now and then.
 
     Returns
     -------

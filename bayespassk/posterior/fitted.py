@@ -296,6 +296,18 @@ def opened(fit: xr.DataTree | Fitted) -> Fitted:
         raise FitFileError(
             "this is not a fit made by bayespassk: make one with bp.fit, or read one with bp.load"
         )
+    try:
+        return _opened(fit)
+    except FitFileError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise FitFileError(
+            f"this is not a fit as bayespassk makes it: {type(error).__name__}: {error}. Make one "
+            "with bp.fit, or read one with bp.load"
+        ) from None
+
+
+def _opened(fit: xr.DataTree) -> Fitted:
     family = family_from_spec(json.loads(fit.attrs["family"]))
     posterior = fit["posterior"].dataset
     known = posterior if "benchmark" in posterior.coords else fit["constant_data"].dataset

@@ -129,7 +129,7 @@ def fit_many(
         Repeats the results. The seed of a fit is made of this and of its name, so that it does not
         depend on what else is fitted, in which order or where.
     progress : bool
-        Show progress on standard error if that is a terminal.
+        Show progress on standard error: a bar in a terminal, elsewhere a line now and then.
     **options
         Of :func:`bayespassk.fit`: method, pooling, covariates, draws, tune, chains, target_accept.
 
