@@ -9,13 +9,13 @@ import secrets
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bayespassk.errors import InputError
 
-__all__ = ["alone", "check_writable", "sync_folder", "whole", "write"]
+__all__ = ["alone", "check_writable", "refuse_inputs", "sync_folder", "whole", "write"]
 
 PART = re.compile(r"\..*\.(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.part")
 """The name of what is being written: of which machine and process, which may have been killed."""
@@ -220,6 +220,23 @@ def _opened(path: Path, known: os.stat_result) -> int:
         else:
             os.set_blocking(handle, True)
             return handle
+
+
+def refuse_inputs(path: str | os.PathLike[str], inputs: Iterable[str]) -> None:
+    """Raise an error if a file to write is one of those that something was made from.
+
+    Raises
+    ------
+    InputError
+        If it is, by whatever name.
+    """
+    with suppress(OSError):
+        for one in inputs:
+            if Path(one).is_file() and Path(path).exists() and Path(path).samefile(one):
+                raise InputError(
+                    f"{path}: is the log that this was made from ({one}), and would be lost. Give "
+                    "another file to write"
+                )
 
 
 @contextmanager

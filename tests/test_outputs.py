@@ -91,6 +91,26 @@ def test_a_log_in_a_folder_that_is_read_is_not_written_over(log, tmp_path):
     assert log.read_bytes() == before
 
 
+def test_a_backtest_in_the_folder_of_its_log_leaves_that_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log = written(tmp_path / "scores.csv")
+    before = log.read_bytes()
+    done = run("backtest", "scores.csv", "-o", ".", "--methods", "plug-in", status=2)
+    assert "this command reads" in done.stderr
+    assert log.read_bytes() == before
+
+
+def test_no_function_writes_over_the_log_of_a_fit(log, tmp_path):
+    before = log.read_bytes()
+    fit = bp.fit(bp.read(log), "beta", draws=25, pooling="none", random_seed=1, progress=False)
+    (tmp_path / "link.csv").symlink_to(log)
+    for path in (log, tmp_path / "link.csv"):
+        for write in (lambda path: bp.save(fit, path), lambda path: bp.report(fit, path)):
+            with pytest.raises(bp.errors.InputError, match="is the log that this was made from"):
+                write(path)
+    assert log.read_bytes() == before
+
+
 def test_a_saved_fit_is_not_written_over_by_what_is_asked_of_it(fit_path):
     for command, more in (
         ("forecast", ()),

@@ -280,7 +280,7 @@ def test_numbers_of_another_kind_are_refused(fit, tmp_path):
 
 @pytest.mark.parametrize("bad", [None, 7, 1.5, b"x\0y", "x\0y", [], object()])
 def test_a_path_that_is_none_is_told(bad):
-    with pytest.raises(FitFileError):
+    with pytest.raises(bp.errors.InputError):
         bp.load(bad)
 
 

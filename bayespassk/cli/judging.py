@@ -24,7 +24,15 @@ from bayespassk.cli.options import (
     target_option,
     verifier_options,
 )
-from bayespassk.cli.printing import check_outputs, say, show, warn, write_figure, write_text
+from bayespassk.cli.printing import (
+    check_folder,
+    check_outputs,
+    say,
+    show,
+    warn,
+    write_figure,
+    write_text,
+)
 from bayespassk.cli.sources import fit_families, fit_of, fits_of, read_log, take_reading
 from bayespassk.errors import OptionError
 
@@ -202,6 +210,7 @@ def backtest_command(
     from bayespassk.backtesting.text import summary
     from bayespassk.backtesting.verb import backtest
 
+    check_folder(output, "scores.csv", "scores.parquet", "summary.md", "journal.jsonl")
     with going_on_from(output):
         log = read_log(counts, options)
         scores = backtest(log, methods, output=output, format=form, random_seed=seed, **options)

@@ -16,7 +16,16 @@ from bayespassk.terminal import printable
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["check_outputs", "say", "show", "tell", "warn", "write_figure", "write_text"]
+__all__ = [
+    "check_folder",
+    "check_outputs",
+    "say",
+    "show",
+    "tell",
+    "warn",
+    "write_figure",
+    "write_text",
+]
 
 FORMS = {".csv": "csv", ".json": "json"}
 """The formats of a table that the name of a file stands for."""
@@ -67,6 +76,13 @@ def check_outputs(
         )
 
 
+def check_folder(output: str | None, *names: str) -> None:
+    """Refuse a folder if what is written into it would go over a file that the command reads."""
+    for source in [] if output is None else _sources():
+        for name in names:
+            _check_not_read(str(Path(output or "") / name), source, within=False)
+
+
 def _sources() -> Iterator[str]:
     """Yield what the command was given to read: its arguments."""
     context = click.get_current_context()
@@ -75,14 +91,18 @@ def _sources() -> Iterator[str]:
             yield from [given] if isinstance(given, str) else given
 
 
-def _check_not_read(path: str, source: str) -> None:
+def _check_not_read(path: str, source: str, within: bool = True) -> None:
     """Refuse to write over what is read, whatever name either is called by."""
     from bayespassk.logs.reading import SUFFIXES
 
     one, other = Path(path), Path(source)
     if not one.exists() or not other.exists() or not stat.S_ISREG(one.stat().st_mode):
         return
-    within = other.is_dir() and Path(os.path.realpath(one)).is_relative_to(os.path.realpath(other))
+    within = (
+        within
+        and other.is_dir()
+        and Path(os.path.realpath(one)).is_relative_to(os.path.realpath(other))
+    )
     if one.samefile(other) or (within and one.suffix.lower() in SUFFIXES):
         where = "in what" if within else "what"
         raise OptionError(

@@ -1,19 +1,21 @@
 """Fits in files: written whole or not at all, and checked before anything is made of them."""
 
+import json
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import xarray as xr
 
 from bayespassk.arguments import check_arguments
 from bayespassk.errors import FitFileError, InputError
-from bayespassk.files import whole
+from bayespassk.files import refuse_inputs, whole
 from bayespassk.posterior.likelihood import attach_log_likelihood
 from bayespassk.posterior.schema import CHECKSUM, check_fit, check_sizes, checksum
 
-__all__ = ["load", "save"]
+__all__ = ["files_of", "load", "save"]
 
 
 def save(fit: xr.DataTree, path: str | os.PathLike[str]) -> None:
@@ -38,6 +40,7 @@ def save(fit: xr.DataTree, path: str | os.PathLike[str]) -> None:
     check_arguments("save", locals())
     with _as_fit_error("this fit cannot be saved"):
         check_fit(fit)
+        refuse_inputs(path, files_of(fit))
     kept = {name: group for name, group in fit.children.items() if name != "log_likelihood"}
     attrs = fit.attrs | {CHECKSUM: checksum(fit)}
     tree = xr.DataTree(xr.Dataset(attrs=attrs), children=kept)
@@ -51,6 +54,11 @@ def save(fit: xr.DataTree, path: str | os.PathLike[str]) -> None:
                 ) from None
     except InputError as error:
         raise FitFileError(str(error)) from None
+
+
+def files_of(fit: xr.DataTree) -> list[str]:
+    """Return the files that the counts of a fit were read from, as they were named."""
+    return list(json.loads(fit.attrs["log"])["files"]) if "log" in fit.attrs else []
 
 
 def load(path: str | os.PathLike[str]) -> xr.DataTree:
@@ -80,13 +88,9 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
     computes it anew.
     """
     check_arguments("load", locals())
-    try:
-        is_file = os.path.isfile(path)  # noqa: PTH113 -- text or path
-        there = is_file or os.path.exists(path)  # noqa: PTH110
-    except (TypeError, ValueError):
-        raise FitFileError(f"the path of a fit must be text or a path; got {path!r}") from None
-    if not is_file:
-        raise FitFileError(f"{path}: {'is no file' if there else 'there is no such file'}")
+    if not Path(path).is_file():
+        said = "is no file" if Path(path).exists() else "there is no such file"
+        raise FitFileError(f"{path}: {said}")
     with _as_fit_error(f"{path}: not a netCDF file that can be read"):
         check_sizes(path)
         with warnings.catch_warnings():
