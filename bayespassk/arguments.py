@@ -357,7 +357,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "log": a_path_or(np.ndarray),
     "method": check_text,
     "methods": optional(some_methods),
-    "most": whole_up_to(10**12),
+    "most": None,  # which says how large it must be itself
     "n": optional(some_wholes),
     "name": check_text,
     "new_problem_cost": check_number,

@@ -142,7 +142,7 @@ def flips(folder: Path, many: int) -> tuple[str, int, int]:
     for i in range(many):
         other = bytearray(whole)
         for _ in range(1 + i % 3):
-            other[rng.integers(len(other) if i % 2 else 8000)] ^= rng.randrange(1, 256)
+            other[rng.integers(len(other) if i % 2 else 8000)] ^= int(rng.integers(1, 256))
         path.write_bytes(other)
         try:
             bad += not bp.forecast(bp.load(path), [1, 10]).equals(want)

@@ -1,7 +1,10 @@
 """Fits in files: written whole or not at all, and checked before anything is made of them."""
 
+import hashlib
 import json
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +51,7 @@ def save(fit: xr.DataTree, path: str | os.PathLike[str]) -> None:
         with whole(path) as temporary:
             try:
                 tree.to_netcdf(temporary, engine="netcdf4")
+                _seal(temporary)
             except RuntimeError as error:  # all that netCDF says of a write that failed
                 raise FitFileError(
                     f"{path}: cannot be written: {error}. Is the disk full?"
@@ -92,6 +96,8 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
         said = "is no file" if Path(path).exists() else "there is no such file"
         raise FitFileError(f"{path}: {said}")
     with _as_fit_error(f"{path}: not a netCDF file that can be read"):
+        if not _is_sealed(Path(path)):
+            _probe(Path(path))
         check_sizes(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of files that are none of ours
@@ -108,6 +114,63 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
         if "log_likelihood" not in fit.children:
             attach_log_likelihood(fit)
     return fit
+
+
+SEAL = b"\nbayespassk sha256 "
+"""What follows the netCDF in a file, before the hash of all bytes before."""
+
+
+def _seal(path: Path) -> None:
+    """Add the hash of a file to its end, where HDF5 does not look."""
+    with path.open("r+b") as file:
+        found = hashlib.file_digest(file, "sha256").digest()
+        file.seek(0, os.SEEK_END)
+        file.write(SEAL + found)
+
+
+def _is_sealed(path: Path) -> bool:
+    """Return whether a file ends with its hash; raise an error if that is of other bytes."""
+    with path.open("rb") as file:
+        size = max(0, path.stat().st_size - len(SEAL) - 32)
+        digest, left = hashlib.sha256(), size
+        while left and (block := file.read(min(left, 2**20))):
+            digest.update(block)
+            left -= len(block)
+        end = file.read()
+    if not end.startswith(SEAL):
+        return False
+    if end != SEAL + digest.digest():
+        raise FitFileError("the file was damaged: its bytes are not those that were saved")
+    return True
+
+
+PROBE = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import netCDF4
+import xarray as xr
+with netCDF4.Dataset(sys.argv[1]) as file:
+    for group in (file, *file.groups.values()):
+        for one in (group, *group.variables.values()):
+            for name in one.ncattrs():
+                one.getncattr(name)
+"""
+
+
+def _probe(path: Path) -> None:
+    """Let another process open a file first: a damaged one may end whoever reads it, or never."""
+    command = [sys.executable, "-c", PROBE, os.fspath(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        raise FitFileError(f"it cannot be opened within {PATIENCE:.0f} s") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise FitFileError(said[-1] if said else "whoever reads it is ended by the HDF5 library")
+
+
+PATIENCE = 60.0
+"""Seconds that another process may take to open a file."""
 
 
 @contextmanager
