@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from bayespassk import cells
 from bayespassk.errors import CountsError, OptionError
+from bayespassk.options import shown
 from bayespassk.runs import Runs
+from bayespassk.terminal import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,6 +175,12 @@ class Counts:
     provenance: Provenance | None = None
 
     def __post_init__(self) -> None:
+        for name in ("problem", "attempts", "successes", "system", "benchmark"):
+            _check_column(getattr(self, name), name)
+        if not isinstance(self.covariates, Mapping):
+            raise CountsError(
+                f"covariates must be a dict of names to columns; got {shown(self.covariates)}"
+            )
         size = batch_size(self.stopping)
         length = _length(self.problem, "problem")
         text = {
@@ -611,15 +619,15 @@ def batch_size(stopping: str) -> int | None:
     OptionError
         If `stopping` is not a rule that :class:`Counts` knows.
     """
-    if stopping in ("fixed", "adaptive"):
+    if isinstance(stopping, str) and stopping in ("fixed", "adaptive"):
         return None
-    if stopping == "first-success":
+    if isinstance(stopping, str) and stopping == "first-success":
         return 1
     found = re.fullmatch(r"batches:([1-9]\d*)", stopping) if isinstance(stopping, str) else None
     if found is None:
         raise OptionError(
             "stopping must be 'fixed', 'first-success', 'batches:B' with B the attempts in a "
-            f"batch, as in 'batches:10', or 'adaptive'; got {stopping!r}"
+            f"batch, as in 'batches:10', or 'adaptive'; got {shown(stopping)}"
         )
     return int(found[1])
 
@@ -765,6 +773,15 @@ def _bounded(value: Any) -> Any:
     return value
 
 
+def _check_column(values: Any, name: str) -> None:
+    """Raise an error about what no column can be made of: tables, trees, arrays of other dims."""
+    if hasattr(values, "data_vars") or getattr(values, "ndim", 1) != 1:
+        raise CountsError(
+            f"{name} must be a sequence with one value a row; got "
+            f"{type(values).__name__}, which is not one-dimensional"
+        )
+
+
 def _length(values: Any, name: str) -> int:
     if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
         raise CountsError(f"{name} must be a sequence with one value a row; got {values!r}")
@@ -876,15 +893,3 @@ def _shown(value: Any) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def visible(text: str) -> str:
-    """Return text in which nothing turns the order of what is around it, or hides it.
-
-    Characters that control the direction of text can make "0.123" of "321.0" in a sentence about
-    a name; they and other controls, but for white space, become the sign for what is unknown.
-    """
-    return re.sub(CONTROLS, "\ufffd", text)
-
-
-CONTROLS = "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.asking.pairs import Pair, attributes, gap, pair_of, warn_of_pair
 from bayespassk.errors import OptionError
@@ -103,6 +104,7 @@ def crossing_budget(
     >>> list(bp.summarize_crossing(crossing)["leader"])
     ['tuned', 'base']
     """
+    check_arguments("crossing_budget", locals())
     check_target(target, "a crossing, as in single runs the lead changes by luck")
     ks, pair = _grid(most), pair_of(fit, a, b)
     seed = pair.fitted.seed_or(random_seed)
@@ -154,6 +156,7 @@ def summarize_crossing(crossing: xr.DataArray, prob: float = 0.95) -> "pd.DataFr
     What is below `most` does not depend on it: a larger one only moves probability from "never"
     to crossings beyond. The interval of a leader that seldom leads is from few draws.
     """
+    check_arguments("summarize_crossing", locals())
     import pandas as pd
 
     check_interval(prob, "eti")

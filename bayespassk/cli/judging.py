@@ -24,7 +24,15 @@ from bayespassk.cli.options import (
     target_option,
     verifier_options,
 )
-from bayespassk.cli.printing import check_folders, show, write_figure
+from bayespassk.cli.printing import (
+    check_folder,
+    check_outputs,
+    say,
+    show,
+    warn,
+    write_figure,
+    write_text,
+)
 from bayespassk.cli.sources import fit_of, fits_of, read_log, refuse_fit, take_reading
 from bayespassk.errors import OptionError
 
@@ -57,7 +65,7 @@ def check_command(
     from bayespassk.judging.replicating import check, summarize_check
     from bayespassk.posterior.fitted import opened
 
-    check_folders(output, figure)
+    check_outputs(output, figure)
     fit = fit_of(source, seed=seed, **options)
     found = check(fit, random_seed=seed)
     if figure is not None:
@@ -95,7 +103,7 @@ def independence_command(
     from bayespassk.judging.independence import independence
     from bayespassk.logs import read_attempts
 
-    check_folders(output)
+    check_outputs(output)
     refuse_fit(log)
     reading = take_reading(options)
     reading.pop("runs", None)  # each file is a run in any case
@@ -127,7 +135,7 @@ def compare_command(
     from bayespassk import texts
     from bayespassk.judging.comparing import compare
 
-    check_folders(output)
+    check_outputs(output)
     if "," not in families:
         raise OptionError(f"--families must name at least two, between commas; got {families!r}")
     fits = fits_of(sources, families, seed, **options)
@@ -173,15 +181,15 @@ def report_command(
     from bayespassk.reporting import check_path, report
 
     check_path(output)
-    check_folders(output)
+    check_outputs(output, kinds=[".html", ".htm", ".md", ".json", ".csv", ".tex"])
     check_interval(prob, "eti")
     fits = fits_of(sources, family, seed, **options)
     found = report(fits, output, k=k, target=target, prob=prob, random_seed=seed)
     verdict = found["verdict"]
-    click.echo(f"{output}: saved. Verdict: {verdict['level']}. {verdict['sentence']}", err=True)
+    say(f"{output}: saved. Verdict: {verdict['level']}. {verdict['sentence']}")
     for reason in verdict["reasons"]:
         if reason["level"] != "sound":
-            click.secho(f"WARNING: {reason['text']}", err=True, fg="yellow")
+            warn(reason["text"])
 
 
 @cli.command("backtest")
@@ -217,10 +225,11 @@ def backtest_command(
     from bayespassk.backtesting.text import summary
     from bayespassk.backtesting.verb import backtest
 
+    check_folder(output, "scores.csv", "scores.parquet", "summary.md", "journal.jsonl")
     with going_on_from(output):
         log = read_log(counts, options)
         scores = backtest(log, methods, output=output, format=form, random_seed=seed, **options)
     if output is None:
-        click.echo(summary(scores), nl=False)
+        write_text(summary(scores), None)
     else:
-        click.echo(f"{output}: saved scores.{form} and a summary", err=True)
+        say(f"{output}: saved scores.{form} and a summary")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special as sp
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
-from bayespassk.options import FINDING, system_seed
+from bayespassk.options import FINDING, seed_of, system_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,17 +108,19 @@ def independence(
     >>> bool(table.loc["runs", "p_value"] < 0.01), bool(table.loc["runs", "lower"] > 0.05)
     (True, True)
     """
+    check_arguments("independence", locals())
     import pandas as pd
 
+    seed = seed_of(random_seed)
     columns = ["system", "question", "value", "lower", "upper", "p_value", "finding"]
     if isinstance(attempts, Counts):
         _check_permutations(permutations)
-        return pd.DataFrame(_of_counts(attempts, permutations, random_seed), columns=columns)
+        return pd.DataFrame(_of_counts(attempts, permutations, seed), columns=columns)
     frame = _checked(attempts, permutations)
     fixed = attempts.attrs.get("stopping", "fixed") == "fixed"
     rows = []
     for name, mine in frame.groupby("_system", sort=False):
-        rng = np.random.default_rng([system_seed(random_seed, str(name)), 7])
+        rng = np.random.default_rng([system_seed(seed, str(name)), 7])
         rows += [{"system": name} | row for row in _of_system(mine, fixed, permutations, rng)]
     return pd.DataFrame(rows, columns=columns)
 

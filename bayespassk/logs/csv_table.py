@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from bayespassk.arguments import check_arguments
 from bayespassk.counts import Counts, Provenance
 from bayespassk.errors import CountsError, OptionError
 from bayespassk.logs.attempts import Tally
@@ -58,6 +59,7 @@ def read_csv(
     -----
     :func:`bayespassk.read` also takes other names of columns, one row per *attempt*, and logs.
     """
+    check_arguments("read_csv", locals())
     path = Path(path)
     try:
         tally = Tally(stopping=stopping)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.counts import COLUMNS, Counts, Provenance, batch_size
 from bayespassk.errors import CountsError, InputError, OptionError
 from bayespassk.logs import (
@@ -222,6 +223,7 @@ def read(
     >>> print(counts.provenance)
     array read as matrix: 5 attempts, all with an outcome
     """
+    check_arguments("read", locals())
     _check_format(format)
     if stopping is not None:
         batch_size(stopping)
@@ -438,6 +440,7 @@ def read_attempts(
     1       a   1        1        0
     2       a   2        2        1
     """
+    check_arguments("read_attempts", locals())
     _check_format(format)
     columns = _columns_of(run)
     if stopping is not None:
