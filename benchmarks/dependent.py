@@ -70,13 +70,16 @@ def head(what: str) -> str:
 def runs(simulations: int) -> None:
     """Print how often bands of the benchmark hold where attempts come in runs."""
     print(head("attempts"))
-    default = bp.ZeroInflated(bp.LibbyNovick())
+    base = bp.LibbyNovick()
     for name, spread in SPREADS.items():
-        found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"default": [], "Dependent": []}
+        found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {
+            "Libby-Novick": [],
+            "Dependent": [],
+        }
         for i in range(simulations):
             p, counts = in_runs(np.random.default_rng([i, 5]), *spread)
             truth = [float(-np.expm1(k * np.log1p(-p)).mean()) for k in KS]
-            for label, family in (("default", default), ("Dependent", bp.Dependent(default))):
+            for label, family in (("Libby-Novick", base), ("Dependent", bp.Dependent(base))):
                 fit = bp.fit(counts, family, random_seed=1, draws=250)
                 found[label].append(held(fit, "benchmark", truth))
         for label, each in found.items():
