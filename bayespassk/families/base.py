@@ -310,6 +310,10 @@ class Family(ABC):
         """Return the natural parameters, those of the formulas, from the free ones."""
 
     @abstractmethod
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters from the natural ones: the inverse of :meth:`natural`."""
+
+    @abstractmethod
     def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
         """Return log E[p^a (1-p)^b] for every draw of the parameters and every pair (a, b).
 

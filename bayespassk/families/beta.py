@@ -87,6 +87,11 @@ class Beta(Family):
         """Return a and b; the mean is a / (a + b), so log b = log a - logit mean."""
         return {"a": xp.exp(free["log_a"]), "b": xp.exp(free["log_a"] - free["logit_mean"])}
 
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters; see :meth:`Family.free`."""
+        log_a = np.log(natural["a"])
+        return {"log_a": log_a, "logit_mean": log_a - np.log(natural["b"])}
+
     def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
         """Return log B(a' + a, b' + b) - log B(a', b') for parameters a', b'."""
         a, b = np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float))

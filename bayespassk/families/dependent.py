@@ -647,6 +647,13 @@ class Dependent(ByCell):
             natural[RUN_SD] = xp.exp(free[f"log_{RUN_SD}"])
         return natural
 
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters; see :meth:`Family.free`."""
+        free = self.base.free(self._rest(natural))
+        if self.learned:
+            free[f"log_{RUN_SD}"] = np.log(natural[RUN_SD])
+        return free
+
     def leaves(self, parameters: Parameters, xp: Special = NUMPY) -> list[Leaf]:
         """Return the leaves of the base, that know patterns of runs; with sd, if learned."""
         found = []

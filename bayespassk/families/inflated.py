@@ -87,6 +87,11 @@ class _Inflated(ByCell):
         share = xp.exp(xp.log_sigmoid(free[f"logit_{self.share}"]))
         return {**self.base.natural(free, xp), self.share: share}
 
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters; see :meth:`Family.free`."""
+        share = sp.logit(natural[self.share])
+        return {**self.base.free(self._rest(natural)), f"logit_{self.share}": share}
+
     def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
         """Return the log of share x [p^a (1-p)^b is 1 there] + (1 - share) x moment."""
         a, b = np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float))

@@ -157,6 +157,11 @@ class Verified(ByCell):
             natural[name] = xp.exp(xp.log_sigmoid(free[f"logit_{name}"]))
         return natural
 
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters; see :meth:`Family.free`."""
+        rates = {f"logit_{name}": sp.logit(natural[name]) for name in self.verifier.learned}
+        return {**self.base.free(without_rates(natural)), **rates}
+
     def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
         """Return log E[q^a (1-q)^b]: of verdicts."""
         each = [

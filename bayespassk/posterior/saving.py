@@ -13,11 +13,18 @@ from bayespassk.posterior.likelihood import attach_log_likelihood
 __all__ = ["load", "save"]
 
 
-def save(fit: xr.DataTree, path: str | os.PathLike[str]) -> None:
+def save(fit: xr.DataTree, path: str | os.PathLike[str], *, log_likelihood: bool = True) -> None:
     """Write a fit to a netCDF file, whole or not at all; an older file is replaced.
 
-    The group log_likelihood is left out: it is by far the largest, and :func:`load` computes it
-    again from the rest. To keep it in the file, use ``fit.to_netcdf``.
+    Parameters
+    ----------
+    fit : DataTree
+        From :func:`fit`, :func:`load` or :func:`from_posterior`.
+    path : path
+        Of the file, such as "fit.nc".
+    log_likelihood : bool
+        Keep the group log_likelihood, as 32-bit numbers: for ``az.loo`` of what ``az.from_netcdf``
+        reads. It is by far the largest, and :func:`load` computes it again, to all digits.
 
     Raises
     ------
@@ -27,6 +34,8 @@ def save(fit: xr.DataTree, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     opened(fit)
     kept = {name: group for name, group in fit.children.items() if name != "log_likelihood"}
+    if log_likelihood and "log_likelihood" in fit.children:
+        kept["log_likelihood"] = xr.DataTree(fit["log_likelihood"].to_dataset().astype("float32"))
     tree = xr.DataTree(xr.Dataset(attrs=fit.attrs), children=kept)
     temporary = None
     try:
@@ -64,6 +73,5 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
         opened(fit)
     except FitFileError as error:
         raise FitFileError(f"{path}: {error}") from None
-    if "log_likelihood" not in fit.children:
-        attach_log_likelihood(fit)
+    attach_log_likelihood(fit)  # if it was kept, it was kept in few digits
     return fit
