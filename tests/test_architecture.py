@@ -102,7 +102,7 @@ TESTED_AS = {
     "asking.curves": "functionals", "asking.shares": "functionals", "asking.ranks": "functionals",
     "asking.spread": "plot", "asking.pairs": "contrasting", "asking.crossings": "contrasting",
     "asking.truth": "verifying", "asking.moved": "within", "fitting.pieces": "within",
-    "dist.binomials": "dist", "dist.densities": "dist", "dist.nodes": "dist",
+    "dist.binomials": "dist", "dist.densities": "dist", "dist.nodes": "dist", "dist.resolving": "dist",
     "judging.replicating": "checking", "judging.prior": "checking", "judging.loo_pit": "checking", "judging.leave_one_out": "comparing",
     "judging.averaging": "comparing", "judging.calibrating": "calibration/test_recovery",
     "fitting.verb": "fitting", "fitting.sampling": "fitting", "fitting.nuts": "fitting", "fitting.advi": "fitting",

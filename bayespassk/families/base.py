@@ -353,12 +353,17 @@ class Family(ABC):
 
     @abstractmethod
     def constants(
-        self, a: Floats, b: Floats, parameters: Parameters | None = None
+        self,
+        a: Floats,
+        b: Floats,
+        parameters: Parameters | None = None,
+        *,
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return what :meth:`log_moments` needs to know of the pairs (a, b), dims (pair,).
 
         Where that is a choice (nodes of a quadrature), it is made for `parameters`, by default
-        for draws of the prior.
+        for draws of the prior; panels end at the values of logit p in `finer`, too.
         """
 
     @abstractmethod

@@ -121,12 +121,18 @@ class Beta(Family):
         return np.asarray(sp.betaincc(x + a, y + b, above))
 
     def constants(
-        self, a: Floats, b: Floats, parameters: Parameters | None = None
+        self,
+        a: Floats,
+        b: Floats,
+        parameters: Parameters | None = None,
+        *,
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the exponents: the moment has a closed form.
 
         And where attempts are many, the largest value of p^a (1-p)^b, which sums need not hold.
         """
+        del parameters, finer
         constants = {"successes": np.asarray(a), "failures": np.asarray(b)}
         if np.max(a + b, initial=0.0) >= MANY:
             constants["kernel_top"] = log_peak(a, b)

@@ -710,12 +710,17 @@ class Dependent(ByCell):
         return np.asarray(sum(share * one for share, one in zip(shares, each, strict=True)))
 
     def constants(
-        self, a: Floats, b: Floats, parameters: Parameters | None = None
+        self,
+        a: Floats,
+        b: Floats,
+        parameters: Parameters | None = None,
+        *,
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the constants of each part with a density, suffixed _1, _2 ..."""
         if self.table is None:
             rest = None if parameters is None else self._rest(parameters)
-            return self.base.constants(a, b, rest)
+            return self.base.constants(a, b, rest, finer=finer)
         parameters = prior_parameters(self) if parameters is None else parameters
         return {
             f"{name}_{j}": value

@@ -111,12 +111,17 @@ class _Inflated(ByCell):
         return np.asarray(inner + inflated * ((self._inflation()[1] > above) - inner))
 
     def constants(
-        self, a: Floats, b: Floats, parameters: Parameters | None = None
+        self,
+        a: Floats,
+        b: Floats,
+        parameters: Parameters | None = None,
+        *,
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the constants of the family inflated, and which pairs the others add to."""
         rest = None if parameters is None else self._rest(parameters)
         return {
-            **self.base.constants(a, b, rest),
+            **self.base.constants(a, b, rest, finer=finer),
             f"{AT}_{self.share}": self._at(a, b).astype(float),
         }
 

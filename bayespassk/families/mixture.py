@@ -188,14 +188,19 @@ class Mixture(ByCell):
         return np.asarray((sp.softmax(log_shares, axis=0) * each).sum(0).clip(0.0, 1.0))
 
     def constants(
-        self, a: Floats, b: Floats, parameters: Parameters | None = None
+        self,
+        a: Floats,
+        b: Floats,
+        parameters: Parameters | None = None,
+        *,
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the constants of each component, suffixed _1, _2 ..."""
         return {
             f"{name}_{j}": value
             for j, part in enumerate(self.parts, 1)
             for name, value in part.constants(
-                a, b, None if parameters is None else self._own(parameters, j)
+                a, b, None if parameters is None else self._own(parameters, j), finer=finer
             ).items()
         }
 

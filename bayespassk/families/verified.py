@@ -219,14 +219,19 @@ class Verified(ByCell):
         return np.asarray(sum(share * one for share, one in zip(shares, each, strict=True)))
 
     def constants(
-        self, a: Floats, b: Floats, parameters: Parameters | None = None
+        self,
+        a: Floats,
+        b: Floats,
+        parameters: Parameters | None = None,
+        *,
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the constants of each part with a density and each point, suffixed _1, _2 ..."""
         parameters = prior_parameters(self) if parameters is None else parameters
         return {
             f"{name}_{j}": value
             for j, (leaf, own, _) in enumerate(self.leaves(parameters), 1)
-            for name, value in leaf.constants(a, b, own).items()
+            for name, value in leaf.constants(a, b, own, finer).items()
         }
 
     def log_moments(

@@ -40,9 +40,9 @@ def add_predictive(
     xarray.DataTree
         The fit with the group posterior_predictive, dims (chain, draw, row): "successes" of new
         problems in place of those attempted, given as many attempts, or where a success ended
-        the attempts as many as that rule makes. And with the group log_prior, "parameters", dims (chain, draw,
-        system): the log density of the prior of the parameters of each system; or with pooling of
-        what systems share, without the dim system if all share one.
+        the attempts as many as that rule makes. And with the group log_prior, "parameters", dims
+        (chain, draw, system): the log density of the prior of the parameters of each system; or
+        with pooling of what systems share, without the dim system if all share one.
 
     Raises
     ------
@@ -119,4 +119,4 @@ def _run_sd(fitted: Fitted, parameters: dict[str, Floats]) -> Floats | float:
     own = dependence(fitted.family)
     if own is None:
         return 0.0
-    return own.sd_of({name: values[:, 0] for name, values in parameters.items()})
+    return np.asarray(own.sd_of({name: values[:, 0] for name, values in parameters.items()}))

@@ -203,6 +203,7 @@ class Log:
 
     @classmethod
     def of(cls, fitted: Fitted, system: int) -> "Log":
+        """Return that of one system of a fit."""
         mine = (fitted.system_index == system) & (fitted.attempts > 0)
         size, rows = batch_size(fitted.stopping), np.flatnonzero(mine)
         runs = None
