@@ -1,6 +1,7 @@
 """The model of build_model is that which fit samples, and PyMC's verbs work on it."""
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytensor
 import pytest
@@ -103,8 +104,10 @@ def test_names_and_dims_are_those_of_a_paper(few):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_p_written_out_gives_the_same_likelihood(few, name):
-    """The mean over p, drawn given the parameters, of the binomial is the likelihood without it."""
+def test_p_written_out_gives_the_same_likelihood(name, full_size):
+    """The integral over logit p of its density times the binomial is the likelihood without it."""
+    if name not in ("scaled-beta", "verified") and not full_size:
+        pytest.skip("the hardest two; others with --slow")
     family = FAMILIES[name]
     counts = bp.Counts(problem=["x", "y"], attempts=[12, 12], successes=[0, 3])
     model = bp.build_model(counts, family, pooling="none", latent=True)
@@ -123,9 +126,13 @@ def test_p_written_out_gives_the_same_likelihood(few, name):
     np.testing.assert_allclose(got, value, atol=2e-4)
 
 
-def test_dependent_attempts_have_no_p_to_be_written_out(few):
+def test_dependent_attempts_have_no_p_to_be_written_out():
+    table = {"problem": list("xxyy"), "run": list("1212"), "attempts": 5, "successes": [0, 3, 0, 1]}
+    runs = bp.Counts.from_runs(pd.DataFrame(table))
     with pytest.raises(bp.errors.OptionError, match="attempts of a run have a p of their own"):
-        bp.build_model(few, bp.Dependent(bp.Beta(), sd=0.5), pooling="none", latent=True)
+        bp.build_model(runs, bp.Dependent(bp.Beta(), sd=0.5), pooling="none", latent=True)
+    compressed = bp.build_model(runs, bp.Dependent(bp.Beta(), sd=0.5), pooling="none")
+    assert [one.name for one in compressed.potentials] == ["log_likelihood"]
 
 
 # PyMC's verbs: the rows of docs/reference/pymc-and-arviz.md ---------------------------------------
@@ -141,11 +148,10 @@ def sampled(model):
     """What pm.sample finds, by nutpie, with all that PyMC adds to it."""
     with model:
         trace = pm.sample(draws=500, tune=300, chains=2, cores=1, random_seed=1, progressbar=False)
-        pm.compute_log_likelihood(trace, progressbar=False)
-        pm.compute_log_prior(trace, progressbar=False)
-        pm.sample_posterior_predictive(
-            trace, extend_inferencedata=True, random_seed=1, progressbar=False
-        )
+        quick = {"progressbar": False, "compile_kwargs": {"mode": FAST}}
+        pm.compute_log_likelihood(trace, **quick)
+        pm.stats.compute_log_prior(trace, **quick)
+        pm.sample_posterior_predictive(trace, extend_inferencedata=True, random_seed=1, **quick)
     return trace
 
 
@@ -196,7 +202,7 @@ def test_sample_prior_predictive_draws_from_all_of_it(few):
     assert c.max() > 40
 
 
-def test_do_and_observe(few, model):
+def test_do_and_observe(model):
     """What is set is no longer sampled; a model without data can be given them."""
     done = pm.do(model, {"log_a": np.log([0.3, 0.5])})
     assert [rv.name for rv in done.free_RVs] == ["logit_mean"]
@@ -218,7 +224,7 @@ def test_other_attempts_are_other_data(few):
     more = bp.Counts(problem=few.problem, attempts=few.attempts + 1000, successes=few.successes, system=np.repeat(few.systems, 6))  # fmt: skip
     again = bp.build_model(more, bp.Kumaraswamy(), pooling="none")
     assert float(f(point)) == pytest.approx(densities(again, [point])[0], abs=1e-6)
-    assert float(f(point)) < before - 10
+    assert abs(float(f(point)) - before) > 10
 
 
 def test_it_is_drawn(model):
@@ -249,11 +255,13 @@ def test_attempts_that_stay_need_not_be_looked_up(few):
     assert not looks_up(frozen)
 
 
-def test_fit_approximates(model):
+def test_fit_approximates(model, full_size):
+    if not full_size:
+        pytest.skip("some seconds of compiling; with --slow")
     with model:
         found = pm.fit(
             2000, method="fullrank_advi", random_seed=1, progressbar=False,
-            obj_optimizer=pm.adam(learning_rate=0.03), compile_kwargs={"mode": "FAST_COMPILE"} if False else None,
+            obj_optimizer=pm.adam(learning_rate=0.03),
         )  # fmt: skip
     assert np.isfinite(found.hist[-1])
     assert found.hist[-100:].mean() < found.hist[:100].mean()

@@ -179,7 +179,8 @@ def _taken_from(parameters: Parameters) -> tuple[dict[str, Any], Any]:
     if index is None:
         return {}, None
     some = next(iter(found.values()))
-    return {name: found.get(name, one + 0 * some) for name, one in parameters.items()}, index
+    whole = {n: found[n] if n in found else one + 0 * some for n, one in parameters.items()}
+    return whole, index
 
 
 def _positive(name: str) -> bool:

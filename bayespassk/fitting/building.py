@@ -28,7 +28,10 @@ def built(setup: Setup, latent: bool) -> "pm.Model":
     columns = {dim: list(labels) for dim, labels in hierarchy.labels.items() if labels}
     coords = {"system": list(counts.systems), "problem": _labels(setup)} | columns
     with pm.Model(coords=coords) as model:
-        attempts = pm.Data("attempts", counts.attempts, dims="problem")
+        # PyMC makes 32-bit integers of integers.
+        many = counts.attempts.max(initial=0) >= 2**31
+        numbers = counts.attempts.astype(float) if many else counts.attempts
+        attempts = pm.Data("attempts", numbers, dims="problem")
         free = declare_each(family) if hierarchy.pooling == "none" else _pooled(setup)
         for name, value in family.natural(free, graph()).items():
             pm.Deterministic(name, value, dims="system")

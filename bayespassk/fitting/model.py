@@ -284,6 +284,7 @@ def _number(value: Any) -> Any:
 def _logit_beta(name: str, loc: Any, scale: Any, dims: Any = None) -> Any:
     """Declare the logit of a beta variable."""
     import pymc as pm
+    import pytensor.tensor as pt
 
     return pm.CustomDist(
         name,
@@ -291,7 +292,7 @@ def _logit_beta(name: str, loc: Any, scale: Any, dims: Any = None) -> Any:
         scale,
         logp=lambda x, loc, scale: log_density_of("logit-beta", x, loc, scale, graph()),
         random=lambda loc, scale, rng=None, size=None: draw_of("logit-beta", rng, loc, scale, size),
-        support_point=lambda _rv, _size, loc, _scale: loc,
+        support_point=lambda rv, _size, loc, _scale: pt.broadcast_to(loc, rv.shape),
         class_name="LogitBeta",
         dims=dims,
     )
