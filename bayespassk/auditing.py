@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.errors import OptionError
 from bayespassk.families import Prior
 
@@ -66,6 +67,7 @@ def audited_rates(
     >>> family.full_name
     'verified-beta'
     """
+    check_arguments("audited_rates", locals())
     table = {
         "correct_accepted": correct_accepted,
         "correct_rejected": correct_rejected,
@@ -141,6 +143,7 @@ def paired_rates(
     >>> rates["true_positive_rate"]
     1.0
     """
+    check_arguments("paired_rates", locals())
     passed_base, passed_plus = _verdicts(base, "base"), _verdicts(plus, "plus")
     if len(passed_base) != len(passed_plus):
         raise OptionError(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -15,17 +16,30 @@ from numpy.typing import NDArray
 
 from bayespassk import cells
 from bayespassk.errors import CountsError, OptionError
+from bayespassk.options import shown
 from bayespassk.runs import Runs
+from bayespassk.terminal import visible
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Counts", "Provenance", "batch_size", "check_by", "visible"]
+__all__ = [
+    "Counts",
+    "Provenance",
+    "batch_size",
+    "check_by",
+    "plain_frame",
+    "require_system",
+    "visible",
+]
 
 MOST_ATTEMPTS = 2**53
 """Counts above this are not exact as floating-point numbers, in which likelihoods are computed."""
 
 COLUMNS = ("benchmark", "system", "problem", "attempts", "successes")
+
+SYSTEMS = {"model", "llm", "modelname", "modelid", "llmname"}
+"""Columns that tell systems apart under another name, without case and signs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +66,8 @@ class Provenance:
         Attempts that were planned, as the log says, and are not in it.
     options : mapping of str to str
         The other options that the log was read with.
+    notes : tuple of str
+        What else is to be known of how it was read, as which columns were not used.
     """
 
     format: str
@@ -62,6 +78,7 @@ class Provenance:
     errored: int = 0
     missing: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def dropped(self) -> int:
@@ -81,6 +98,7 @@ class Provenance:
             f"{files or 'counts'} read as {self.format}{options}: "
             f"{_count(self.attempts, 'attempt')}, "
             + (f"{without:,} without an outcome {fate}" if without else "all with an outcome")
+            + "".join(f"; {note}" for note in self.notes)
         )
 
 
@@ -157,6 +175,12 @@ class Counts:
     provenance: Provenance | None = None
 
     def __post_init__(self) -> None:
+        for name in ("problem", "attempts", "successes", "system", "benchmark"):
+            _check_column(getattr(self, name), name)
+        if not isinstance(self.covariates, Mapping):
+            raise CountsError(
+                f"covariates must be a dict of names to columns; got {shown(self.covariates)}"
+            )
         size = batch_size(self.stopping)
         length = _length(self.problem, "problem")
         text = {
@@ -208,26 +232,40 @@ class Counts:
 
     @classmethod
     def from_dataframe(
-        cls, frame: "pd.DataFrame", *, stopping: str = "fixed", covariates: Iterable[str] = ()
+        cls,
+        frame: "pd.DataFrame",
+        *,
+        stopping: str = "fixed",
+        covariates: Iterable[str] = (),
+        columns: Mapping[str, str] | None = None,
     ) -> "Counts":
         """Return the counts in a table with columns problem, attempts and successes.
 
         Parameters
         ----------
-        frame : pandas.DataFrame
+        frame : pandas.DataFrame or polars.DataFrame
             Also taken from it, where there: columns system, benchmark and cluster. With a column
-            run, there is one row for each run at a problem; see :meth:`from_runs`. Other columns
-            are ignored.
+            run, there is one row for each run at a problem; see :meth:`from_runs`. Levels of the
+            index that have names are columns too. Others are ignored, but one that is called model
+            or llm, where there is no system, is refused.
         stopping : str, default "fixed"
             How the attempts at a problem were ended; see :class:`Counts`.
         covariates : sequence of str
             Columns to keep as covariates.
+        columns : mapping of str to str, optional
+            The names in the table of the columns above, as in ``{"n": "attempts"}``.
 
         Raises
         ------
         CountsError
             If a column is missing or a row breaks a rule.
+        OptionError
+            If `frame` is no table.
         """
+        plain = plain_frame(frame)
+        if plain is None:
+            raise OptionError(f"frame must be a DataFrame; got {type(frame).__name__}")
+        frame = plain.rename(columns=dict(columns or {}))
         covariates = [covariates] if isinstance(covariates, str) else list(covariates)
         missing = [name for name in ("problem", "attempts", "successes") if name not in frame]
         if missing:
@@ -242,13 +280,15 @@ class Counts:
                     f"a covariate must be a column: {name!r} is not; the columns found are "
                     f"{', '.join(repr(str(name)) for name in frame.columns)}"
                 )
+        names = [str(name) for name in frame.columns]
+        require_system(names, [name for name in names if name not in covariates])
         if "run" in frame:
             return cls.from_runs(frame, stopping=stopping, covariates=covariates)
-        columns: dict[str, Any] = {
+        found: dict[str, Any] = {
             name: frame[name].to_numpy() for name in (*COLUMNS, "cluster") if name in frame
         }
         kept = {name: frame[name].to_numpy() for name in covariates}
-        return cls(**columns, stopping=stopping, covariates=kept)
+        return cls(**found, stopping=stopping, covariates=kept)
 
     @classmethod
     def from_runs(
@@ -579,15 +619,15 @@ def batch_size(stopping: str) -> int | None:
     OptionError
         If `stopping` is not a rule that :class:`Counts` knows.
     """
-    if stopping in ("fixed", "adaptive"):
+    if isinstance(stopping, str) and stopping in ("fixed", "adaptive"):
         return None
-    if stopping == "first-success":
+    if isinstance(stopping, str) and stopping == "first-success":
         return 1
     found = re.fullmatch(r"batches:([1-9]\d*)", stopping) if isinstance(stopping, str) else None
     if found is None:
         raise OptionError(
             "stopping must be 'fixed', 'first-success', 'batches:B' with B the attempts in a "
-            f"batch, as in 'batches:10', or 'adaptive'; got {stopping!r}"
+            f"batch, as in 'batches:10', or 'adaptive'; got {shown(stopping)}"
         )
     return int(found[1])
 
@@ -640,7 +680,8 @@ class _Rows:
                 f"{name} must not be missing",
                 "fill the value in, or leave the row out if the problem was not attempted",
             )
-            exact = np.asarray(pd.to_numeric(pd.Series(given, dtype=object), errors="coerce"))
+            plain = pd.Series([_bounded(value) for value in given], dtype=object)
+            exact = np.asarray(pd.to_numeric(plain, errors="coerce"))
             self.require(
                 ~pd.isna(exact) & ~np.array([isinstance(v, bool | np.bool_) for v in given]),
                 f"{name} must be numbers",
@@ -660,6 +701,41 @@ class _Rows:
                 "give counts, not rates: successes out of attempts, not their ratio",
             )
         return np.array(exact, dtype=np.int64)
+
+
+def require_system(names: Iterable[str], unused: Iterable[str]) -> None:
+    """Raise an error if a column of a table that is not used names systems, and none is called so.
+
+    Raises
+    ------
+    CountsError
+        If all rows would be taken for those of one system.
+    """
+    if "system" in names:
+        return
+    for name in unused:
+        if "".join(sign for sign in name.lower() if sign.isalnum()) in SYSTEMS:
+            rule = "the column that names systems must be used"
+            raise CountsError(
+                f"{rule}: {name!r} is there, and no column system; all rows would be taken for "
+                f"one system. What to do: columns={{{name!r}: 'system'}} (--columns "
+                f"{name}=system), or name the only one there is, as in system='a' (--system a)",
+                rule=rule,
+            )
+
+
+def plain_frame(table: Any) -> "pd.DataFrame | None":
+    """Return a table of pandas or polars as one of pandas, its index as columns; or None."""
+    if type(table).__name__ == "LazyFrame" and hasattr(table, "collect"):
+        table = table.collect()
+    if not hasattr(table, "columns") or not hasattr(table, "to_dict"):
+        return None
+    import pandas as pd
+
+    if not isinstance(table, pd.DataFrame):
+        return pd.DataFrame(table.to_dict(as_series=False)) if hasattr(table, "iter_rows") else None
+    named = [name for name in table.index.names if name is not None and name not in table]
+    return table.reset_index(level=named) if named else table
 
 
 def _require_batches(counts: Counts, rows: "_Rows", size: int) -> None:
@@ -683,6 +759,27 @@ def _require_batches(counts: Counts, rows: "_Rows", size: int) -> None:
         "holds a success",
         remedy,
     )
+
+
+def _bounded(value: Any) -> Any:
+    """Return a number of hundreds of digits as an infinite one, and all others as they are."""
+    if isinstance(value, int) and value.bit_length() > 1000:
+        return math.inf if value > 0 else -math.inf
+    if isinstance(value, str) and len(value) > 300:
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _check_column(values: Any, name: str) -> None:
+    """Raise an error about what no column can be made of: tables, trees, arrays of other dims."""
+    if hasattr(values, "data_vars") or getattr(values, "ndim", 1) != 1:
+        raise CountsError(
+            f"{name} must be a sequence with one value a row; got "
+            f"{type(values).__name__}, which is not one-dimensional"
+        )
 
 
 def _length(values: Any, name: str) -> int:
@@ -796,15 +893,3 @@ def _shown(value: Any) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def visible(text: str) -> str:
-    """Return text in which nothing turns the order of what is around it, or hides it.
-
-    Characters that control the direction of text can make "0.123" of "321.0" in a sentence about
-    a name; they and other controls, but for white space, become the sign for what is unknown.
-    """
-    return re.sub(CONTROLS, "\ufffd", text)
-
-
-CONTROLS = "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"

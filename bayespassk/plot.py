@@ -13,23 +13,22 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.asking.pairs import summarize_difference
 from bayespassk.asking.spread import spread_of_p
 from bayespassk.asking.summaries import summarize
-from bayespassk.counts import visible
 from bayespassk.errors import OptionError
 from bayespassk.options import FINDING, check_interval
 from bayespassk.scoring import summarize_backtest
+from bayespassk.terminal import on_line
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = [
     "WIDTH",
     "as_image",
-    "figure_of",
     "plot_backtest",
     "plot_check",
     "plot_compare",
@@ -87,6 +86,7 @@ def plot_forecast(
     OptionError
         If `prob` means nothing, or `truth` or `tail_exponent` are not of these systems.
     """
+    check_arguments("plot_forecast", locals())
     table = summarize(forecast, prob)
     known = None if truth is None else np.asarray(truth, dtype=float)
     shape = forecast.sizes["system"], forecast.sizes["k"]
@@ -160,6 +160,7 @@ def plot_family(
     bar reaches as far down as the family does. With a verifier that is sometimes wrong, p is the
     probability that an attempt is accepted.
     """
+    check_arguments("plot_family", locals())
     check_interval(prob, "eti")
     return plot_spread(spread_of_p(fit, system, prob), ax)
 
@@ -228,6 +229,7 @@ def plot_compare(
     A family whose bar reaches zero is not clearly worse; see :func:`bayespassk.compare` for what
     leave-one-out does not judge.
     """
+    check_arguments("plot_compare", locals())
     known = table["system"].unique().tolist()
     system = known[-1] if system is None else system
     if system not in known:
@@ -278,6 +280,7 @@ def plot_difference(
     -----
     Where the outer band leaves zero, one system is ahead even if that k was chosen after looking.
     """
+    check_arguments("plot_difference", locals())
     table = summarize_difference(difference, prob)
     ax = _axes(ax)
     ks, colour = table["k"].to_numpy(), COLOURS[0]
@@ -328,6 +331,7 @@ def plot_check(check: xr.Dataset, *, ax: ArrayLike | None = None) -> NDArray[Any
     OptionError
         If `ax` has another shape.
     """
+    check_arguments("plot_check", locals())
     systems = check["system"].values
     panels = _grid_of(ax, (len(systems), 2))
     if panels is None:
@@ -401,6 +405,7 @@ def plot_loo_pit(pit: xr.DataArray, *, prob: float = 0.95, ax: "Axes | None" = N
     OptionError
         If `prob` is not between 0 and 1.
     """
+    check_arguments("plot_loo_pit", locals())
     check_interval(prob, "eti")
     ax = _axes(ax)
     systems = list(dict.fromkeys(pit["row_system"].values))
@@ -435,6 +440,7 @@ def plot_design(table: "pd.DataFrame", *, ax: "Axes | None" = None) -> "Axes":
     ax : matplotlib Axes, optional
         Where to draw; a new figure by default.
     """
+    check_arguments("plot_design", locals())
     from matplotlib.ticker import LogLocator, NullFormatter
 
     ax = _axes(ax)
@@ -459,14 +465,6 @@ def plot_design(table: "pd.DataFrame", *, ax: "Axes | None" = None) -> "Axes":
     ax.yaxis.set_minor_formatter(NullFormatter())
     _legend(ax, lines, names, f"{asked}; line: median, shade: 80% of truths")
     return ax
-
-
-def figure_of(ax: "Axes") -> "Figure":
-    """Return the whole figure that axes are in."""
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        raise ValueError("the axes are in no figure")
-    return figure
 
 
 def plot_backtest(scores: "pd.DataFrame", *, ax: ArrayLike | None = None) -> NDArray[Any]:
@@ -498,6 +496,7 @@ def plot_backtest(scores: "pd.DataFrame", *, ax: ArrayLike | None = None) -> NDA
     Thinnings of one log share its truth, so that with few systems a coverage away from the line
     means little; see :func:`bayespassk.summarize_backtest`.
     """
+    check_arguments("plot_backtest", locals())
     from matplotlib.ticker import LogLocator
 
     table = summarize_backtest(scores)
@@ -585,23 +584,26 @@ def subplots(rows: int, columns: int, width: float, height: float, **options: An
 
 
 def as_image(axes: "Axes | NDArray[Any]", form: str = "png", dpi: float = 150) -> bytes:
-    """Return the figure of some axes as a PNG or SVG, and close it."""
+    """Return the figure of some axes as an image of a form, and close it."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
     figure = np.atleast_1d(np.asarray(axes, dtype=object)).flat[0].figure
     image = io.BytesIO()
     # No date and no random names: the same figure is the same file.
-    metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+    known: dict[str, dict[str, None]] = {
+        "svg": {"Date": None, "Creator": None}, "png": {"Software": None},
+        "pdf": {"CreationDate": None},
+    }  # fmt: skip
     with mpl.rc_context({"svg.hashsalt": "bayespassk", "svg.fonttype": "path"}):
-        figure.savefig(image, format=form, dpi=dpi, metadata=metadata)
+        figure.savefig(image, format=form, dpi=dpi, metadata=known.get(form))
     plt.close(figure)
     return image.getvalue()
 
 
 def short(name: str, most: int = 28) -> str:
     """Return a name on one line; of a long one the beginning and the end."""
-    line = " ".join(visible(name).split())
+    line = on_line(name)
     return line if len(line) <= most else f"{line[: most - 9]}…{line[-8:]}"
 
 

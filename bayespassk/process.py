@@ -1,12 +1,23 @@
-"""Of this process: how many threads it samples with, and the bar that shows how far it is."""
+"""Of this process: how many threads it samples with, and what is said of how far it is."""
 
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["one_thread_each", "progress", "threads"]
+from bayespassk.terminal import on_line
+
+__all__ = ["be_quiet", "duration", "is_quiet", "one_thread_each", "progress", "threads"]
 
 _THREADS: int | None = None
 """Threads that sample the chains of a fit; None for as many as there are cores."""
+
+_QUIET: bool = False
+"""Whether nothing is said but warnings and errors."""
+
+PATIENCE, PAUSE = 5.0, 30.0
+"""Seconds until work is spoken of where there is no terminal, and until it is spoken of again."""
 
 SPEED_OVER = 3600.0
 """Seconds that the rate shown is an average over."""
@@ -23,11 +34,23 @@ def one_thread_each() -> None:
     _THREADS = 1
 
 
+def is_quiet() -> bool:
+    """Return whether nothing is to be said but warnings and errors."""
+    return _QUIET
+
+
+def be_quiet(quiet: bool) -> None:
+    """Say nothing but warnings and errors in this process from now on, or do again."""
+    global _QUIET  # noqa: PLW0603 -- of the process, as its standard error
+    _QUIET = quiet
+
+
 @contextmanager
 def progress(show: bool, start: str, of: int) -> Iterator[Callable[..., None]]:
-    """Show a bar with rate and remaining time on standard error if that is a terminal.
+    """Show a bar with rate and remaining time on standard error, or lines where it is no terminal.
 
-    Yields what takes a description, how many are finished, and of how many, if that has changed.
+    Lines come after seconds only: what takes less says nothing. Yields what takes a description,
+    how many are finished, and of how many, if that has changed.
     """
     from rich.console import Console
     from rich.progress import (
@@ -40,6 +63,10 @@ def progress(show: bool, start: str, of: int) -> Iterator[Callable[..., None]]:
     )
 
     console = Console(stderr=True)
+    if not (show and console.is_terminal):
+        with _lines(show and not _QUIET, start, of) as advance:
+            yield advance
+        return
     columns = (
         TextColumn("{task.description}", markup=False),  # it may hold names of users' systems
         BarColumn(),
@@ -53,16 +80,59 @@ def progress(show: bool, start: str, of: int) -> Iterator[Callable[..., None]]:
         *columns,
         console=console,
         transient=True,
-        disable=not (show and console.is_terminal),
+        disable=_QUIET,
         speed_estimate_period=SPEED_OVER,
     ) as bar:
         shown = bar.add_task(start, total=of, rate="")
 
         def advance(description: str, finished: int, of: int | None = None) -> None:
-            bar.update(shown, description=description, completed=finished, total=of)
+            bar.update(shown, description=on_line(description), completed=finished, total=of)
             bar.update(shown, rate=_rate(bar.tasks[0].speed))
 
         yield advance
+
+
+@contextmanager
+def _lines(show: bool, start: str, of: int) -> Iterator[Callable[..., None]]:
+    """Say on standard error, now and then, what is done, how much of it, and how long it takes."""
+    began, done = time.monotonic(), threading.Event()
+    now = (start, 0, of)
+
+    def advance(description: str, finished: int, of: int | None = None) -> None:
+        nonlocal now
+        now = description, finished, now[2] if of is None else of
+
+    def speak() -> None:
+        pause = PATIENCE
+        while not done.wait(pause):
+            print(_line(time.monotonic() - began, *now), file=sys.stderr, flush=True)
+            pause = PAUSE
+
+    speaker = threading.Thread(target=speak, daemon=True)
+    if show:
+        speaker.start()
+    try:
+        yield advance
+    finally:
+        done.set()
+        if show:
+            speaker.join()
+
+
+def _line(seconds: float, description: str, finished: int, of: int) -> str:
+    """Return how far work is after so many seconds."""
+    text = f"{on_line(description)}: {finished:,} of {of:,} after {duration(seconds)}"
+    if not 0 < finished < of:
+        return text
+    return f"{text}; about {duration(seconds * (of / finished - 1))} left"
+
+
+def duration(seconds: float) -> str:
+    """Return a time to two digits, in seconds, minutes or hours."""
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= 1.5 * unit:
+            return f"{float(f'{seconds / unit:.2g}'):g} {name}"
+    return f"{float(f'{max(seconds, 1):.2g}'):g} s"
 
 
 def _rate(speed: float | None) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats
 from bayespassk.errors import OptionError
 
@@ -124,10 +125,13 @@ def summarize_backtest(scores: "pd.DataFrame", by: Sequence[str] | None = None) 
     0  50  plug-in  1000          6  0.29
     1  50  log-log  1000          6  0.03
     """
+    check_arguments("summarize_backtest", locals())
     import pandas as pd
 
     shown = "budget" if "budget" in scores else "n"
     by = [shown, "method", "k"] if by is None else [by] if isinstance(by, str) else list(by)
+    if not by:
+        raise OptionError("by must name one column at least; got none")
     for name in (*by, "truth", "point", "crps"):
         if name not in scores:
             raise OptionError(

@@ -5,19 +5,21 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
-from bayespassk.families import Family
+from bayespassk.families import Family, as_family
 from bayespassk.families.base import Parameters
 from bayespassk.families.dependent import dependence, effects
+from bayespassk.options import check_number, seed_of
 from bayespassk.runs import Runs
 
 __all__ = ["in_runs", "made_with", "simulate", "thin"]
 
 
 def simulate(
-    family: Family,
+    family: Family | str,
     parameters: Mapping[str, float],
     *,
     problems: int,
@@ -55,10 +57,20 @@ def simulate(
     >>> bp.simulate(bp.Beta(), {"a": 0.2, "b": 5.0}, problems=50, attempts=100, random_seed=1)
     Counts: 50 rows, 1 system, 100 attempts a problem, 30 rows without success
     """
-    rng = np.random.default_rng(random_seed)
-    p = family.draw(
-        {name: np.full(problems, value, dtype=float) for name, value in parameters.items()}, rng
-    )
+    check_arguments("simulate", locals())
+    family = as_family(family)
+    rng = np.random.default_rng(seed_of(random_seed))
+    for name, value in parameters.items():
+        check_number(value, f"the parameter {name}")
+    try:
+        p = family.draw(
+            {name: np.full(problems, value, dtype=float) for name, value in parameters.items()}, rng
+        )
+    except (KeyError, ValueError) as error:
+        raise OptionError(
+            f"parameters must be the natural ones of {family.full_name}, in their range: "
+            f"{'there is no ' if isinstance(error, KeyError) else ''}{error}; got {parameters!r}"
+        ) from None
     made = np.full(problems, attempts)
     natural = {name: np.asarray(value, dtype=float) for name, value in parameters.items()}
     return made_with(family, natural, p, made, rng, run_length, system)
@@ -131,6 +143,7 @@ def thin(counts: Counts, attempts: ArrayLike, *, random_seed: int | None = None)
         If a problem has fewer attempts than are to be kept, or more than 1e9; if `attempts` has
         another length than the counts; or if the number of attempts was not fixed in advance.
     """
+    check_arguments("thin", locals())
     if counts.stopping != "fixed":
         raise OptionError(
             "thinning needs attempts whose number was fixed in advance; these have stopping="
@@ -139,7 +152,7 @@ def thin(counts: Counts, attempts: ArrayLike, *, random_seed: int | None = None)
     kept, most = _to_keep(counts, attempts), int(counts.attempts.max())
     if most >= 10**9:
         raise OptionError(f"thinning needs fewer than 1e9 attempts a problem; got {most:,}")
-    rng = np.random.default_rng(random_seed)
+    rng = np.random.default_rng(seed_of(random_seed))
     successes = rng.hypergeometric(counts.successes, counts.attempts - counts.successes, kept)
     return Counts(
         benchmark=counts.benchmark,

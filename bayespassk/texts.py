@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from bayespassk.counts import visible
 from bayespassk.options import FINDING, TARGETS
 from bayespassk.posterior.diagnostics import diagnostics_of
 from bayespassk.posterior.fitted import Fitted, opened
+from bayespassk.terminal import CONTROLS, on_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +31,7 @@ __all__ = [
     "as_findings",
     "as_independence",
     "as_json",
+    "as_json_text",
     "as_records",
     "as_text",
     "average_provenance",
@@ -145,7 +146,13 @@ def as_json(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
     """Return one JSON object with the rows of `table` and `meta`."""
     meta = meta | ({"interval": dict(table.attrs)} if table.attrs else {})
     rows = json.loads(table.to_json(orient="records", double_precision=15))
-    return json.dumps({"rows": rows, "meta": meta}, indent=1, ensure_ascii=False, allow_nan=False)
+    return as_json_text({"rows": rows, "meta": meta})
+
+
+def as_json_text(data: Mapping[str, Any]) -> str:
+    """Return data as JSON, with what a terminal would not print as escapes."""
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+    return re.sub(CONTROLS, lambda one: f"\\u{ord(one[0]):04x}", text)  # the same, to a program
 
 
 def as_agreement(table: "pd.DataFrame") -> str:
@@ -155,7 +162,7 @@ def as_agreement(table: "pd.DataFrame") -> str:
         "others, the best first:"
     )
     lines = [
-        f"{visible(str(row.system))}: {row.family} has pass@{row.k:,} = {row.expected:.3f}, "
+        f"{on_line(str(row.system))}: {row.family} has pass@{row.k:,} = {row.expected:.3f}, "
         f"the attempts {row.estimate:.3f} (p = {row.p_value:.2g})"
         for row in table.itertuples(index=False)
     ]
@@ -174,7 +181,7 @@ def as_independence(table: "pd.DataFrame", stopping: str) -> str:
     for row in table.itertuples(index=False):
         p_value = float(str(row.p_value))
         p = f" (p = {p_value:.2g})" if math.isfinite(p_value) else ""
-        lines.append(f"{visible(str(row.system))}, {row.question}: {row.finding}{p}.")
+        lines.append(f"{on_line(str(row.system))}, {row.question}: {row.finding}{p}.")
     return "\n".join(lines)
 
 
@@ -341,11 +348,12 @@ def as_findings(table: "pd.DataFrame") -> str:
     """Return the table of :func:`bayespassk.summarize_check` as aligned text: the findings."""
     if table.empty:
         return "no system was attempted: there is nothing to check"
-    width = max(6, *(len(system) for system in table["system"]))
+    names = [on_line(str(system)) for system in table["system"]]
+    width = max(6, *map(len, names))
     lines = [f"{'system':{width}}  p_value  finding"]
     lines += [
-        f"{row.system:{width}}  {row.p_value:7.3f}  {row.finding}"
-        for row in table.itertuples(index=False)
+        f"{name:{width}}  {row.p_value:7.3f}  {row.finding}"
+        for name, row in zip(names, table.itertuples(index=False), strict=True)
     ]
     return "\n".join(lines)
 
@@ -436,7 +444,8 @@ def contrast_provenance(
 def as_difference(table: "pd.DataFrame", difference: xr.DataArray) -> str:
     """Return the table of :func:`bayespassk.summarize_difference` as aligned text."""
     about = difference.attrs
-    head = f"{about['a']} minus {about['b']}"
+    a, b = on_line(about["a"]), on_line(about["b"])
+    head = f"{a} minus {b}"
     if "problems" in about:
         head += f", the {about['problems']:,} problems that both attempted"
         left = about["dropped"]
@@ -447,7 +456,7 @@ def as_difference(table: "pd.DataFrame", difference: xr.DataArray) -> str:
         shown[name] = [
             f"{v:+.4f}" if abs(v) >= 1e-3 or v == 0 else f"{v:+.3e}" for v in shown[name]
         ]
-    above = f"P({about['a']} above)"
+    above = f"P({a} above)"
     shown[above] = [_chance(p) for p in shown.pop("probability_a_above")]
     return f"{head}\n{shown.to_string(index=False)}"
 
@@ -471,8 +480,9 @@ def _overtaking(row: Any, about: Mapping[Any, Any]) -> str:
     if math.isfinite(row.lower):
         when += f" ({100 * about['prob']:.4g}%: {_attempts(row.lower)} to {_attempts(row.upper)})"
     return (
-        f"{row.leader} leads at k = 1 with probability {_chance(row.probability_leads)}; if so, "
-        f"{row.overtaken_by} overtakes it by k = {about['most']:,} with probability "
+        f"{on_line(row.leader)} leads at k = 1 with probability {_chance(row.probability_leads)}; "
+        f"if so, {on_line(row.overtaken_by)} overtakes it by k = {about['most']:,} with "
+        f"probability "
         f"{_chance(given)}{when}."
     )
 
@@ -534,7 +544,7 @@ def as_batch(table: "pd.DataFrame") -> str:
     told = ", ".join(f"{numbers.get(name, 0):,} {name}" for name in ("ok", "warned", "failed"))
     lines = [f"{counted(len(fits), 'fit')}: {told}. What and why is in summary.csv."]
     lines += [
-        f"failed: {name!r}: {' '.join(why.split())}"
+        f"failed: {name!r}: {on_line(why)}"
         for name, why in zip(bad["name"][:FAILURES], bad["why"], strict=False)
     ]
     left = len(bad) - FAILURES
@@ -543,7 +553,7 @@ def as_batch(table: "pd.DataFrame") -> str:
 
 def escaped(text: str) -> str:
     """Return text that Markdown shows as it is, on one line and within a cell of a table."""
-    line = re.sub(r"([\\`*_{}\[\]<>#|~!&$])", r"\\\1", " ".join(visible(text).split()))
+    line = re.sub(r"([\\`*_{}\[\]<>#|~!&$])", r"\\\1", on_line(text))
     return re.sub(r"^(\d*)([-+=.):])(?=[-=\s]|$)", r"\1\\\2", line)  # no list, no heading
 
 

@@ -70,13 +70,31 @@ def main() -> None:
             found.append([*below, table.loc["runs", "value"], table.loc["effective", "value"]])
         *below, rho, effective = np.mean(found, axis=0)
         print(f"| {name} | {' | '.join(f'{x:.0%}' for x in below)} | {rho:.3f} | {effective:.0f} |")
-    for name, how in LOGS.items() if options.logs else ():
+    if options.logs:
+        audit(options.logs)
+
+
+def audit(folder: Path) -> None:
+    """Print what is found in real logs: of how many systems, and the smallest p-value.
+
+    Attempts without runs are taken in blocks of 10, in their order: what changes on the way makes
+    the attempts of a block alike.
+    """
+    print("\n| log | attempts | systems | question | found at p < 0.05 | smallest p | rho |")
+    print("|---|---|---|---|---|---|---|")
+    for name, how in LOGS.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            attempts = bp.read_attempts(options.logs / name, **how)
+            attempts = bp.read_attempts(folder / name, **how)
+            if attempts["run"].nunique() == 1 and attempts.attrs["stopping"] == "fixed":
+                attempts["run"] = (attempts["attempt"] // 10).astype(str)
             table = bp.independence(attempts)
-        print(f"\n{name}: {len(attempts):,} attempts, stopping {attempts.attrs['stopping']}")
-        print(table[["system", "question", "value", "p_value"]].round(4).to_string(index=False))
+        for question, mine in table[table["p_value"].notna()].groupby("question", sort=False):
+            rho = f"{mine['value'].median():.3f}" if question == "runs" else ""
+            print(
+                f"| {name} | {len(attempts):,} | {len(mine)} | {question} | "
+                f"{(mine['p_value'] < 0.05).sum()} | {mine['p_value'].min():.3f} | {rho} |"
+            )
 
 
 if __name__ == "__main__":

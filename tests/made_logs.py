@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bayespassk.logs.reading import FORMATS
+
 OUTCOMES = {"a": [1, 0, 1, 0], "β ✓": [0, 0, 0, 0], "c/d": [1, 1, 1, 1]}
 COUNTS = {name: (len(some), sum(some)) for name, some in OUTCOMES.items()}
 BATCHED = {"0": [0, 0, 0, 1], "1": [1, 0], "2": [0, 0, 0, 0]}  # two at a time, four at most
@@ -170,6 +172,179 @@ def live_code_bench():
     ]
 
 
+def attempts():
+    """Yield each attempt: problem, number from 0, outcome."""
+    return [(name, i, one) for name, some in OUTCOMES.items() for i, one in enumerate(some)]
+
+
+def terminal_bench():
+    results = [
+        {
+            "id": f"{name}-{i}",
+            "trial_name": f"{name}.{i}-of-4.run",
+            "task_id": name,
+            "is_resolved": bool(one),
+            "failure_mode": "unset",
+            "total_input_tokens": 100 + i,
+            "total_output_tokens": 7,
+            "agent_started_at": "2026-01-01T00:00:00+00:00",
+            "agent_ended_at": "2026-01-01T00:01:30+00:00",
+        }
+        for name, i, one in attempts()
+    ]
+    return {
+        "id": "r",
+        "results": results,
+        "resolved_ids": [],
+        "unresolved_ids": [],
+        "pass_at_k": {},
+    }
+
+
+def harbor():
+    trials = [
+        {
+            "task_name": name,
+            "trial_name": f"{name}__{i}",
+            "verifier_result": {"rewards": {"reward": float(one)}},
+            "agent_info": {"name": "terminus", "model_info": {"name": "m"}},
+            "agent_result": {"n_input_tokens": 9, "n_output_tokens": 8, "cost_usd": 0.5},
+            "started_at": "2026-01-01T00:00:00Z",
+            "finished_at": "2026-01-01T00:00:10Z",
+        }
+        for name, i, one in attempts()
+    ]
+    return {"id": "j", "n_total_trials": 12, "stats": {}, "trial_results": trials}
+
+
+def tau_bench():
+    return [
+        {"task_id": name, "reward": float(one), "info": {}, "traj": [{"role": "user"}], "trial": i}
+        for name, i, one in attempts()
+    ]
+
+
+def tau2_bench():
+    simulations = [
+        {
+            "id": f"{name}{i}",
+            "task_id": name,
+            "trial": i,
+            "seed": 5,
+            "duration": 2.5,
+            "agent_cost": 0.25,
+            "reward_info": {"reward": 1 - 1e-9 if one else 0.0},
+        }
+        for name, i, one in attempts()
+    ]
+    info = {"agent_info": {"llm": "m"}, "environment_info": {"domain_name": "airline"}}
+    return {"timestamp": "t", "info": info, "tasks": [{"id": "a"}], "simulations": simulations}
+
+
+def swe_bench():
+    return {
+        "total_instances": 4,
+        "completed_ids": ["a", "c/d"],
+        "incomplete_ids": ["z"],
+        "empty_patch_ids": ["β ✓"],
+        "resolved_ids": ["a", "c/d"],
+        "unresolved_ids": [],
+        "error_ids": [],
+        "schema_version": 2,
+    }
+
+
+def promptfoo():
+    results = [
+        {
+            "promptIdx": 0,
+            "testIdx": i,
+            "provider": {"id": "openai:m", "label": ""},
+            "vars": {"question": name},
+            "success": bool(one),
+            "failureReason": 0 if one else 1,
+            "response": {"output": f"{name} {i}"},
+            "latencyMs": 1500,
+            "cost": 0.125,
+        }
+        for name, i, one in attempts()
+    ]
+    inner = {"version": 3, "prompts": [], "results": results, "stats": {"successes": 6}}
+    return {"evalId": "e", "results": inner, "config": {}, "shareableUrl": None}
+
+
+def nemo_skills():
+    return [
+        {
+            "problem": name,
+            "expected_answer": "4",
+            "generation": f"{i}",
+            "symbolic_correct": bool(one),
+        }
+        for name, i, one in attempts()
+    ]
+
+
+def verl():
+    return [
+        {"input": name, "output": f"{i}", "gts": "4", "score": float(one), "step": 100}
+        for name, i, one in attempts()
+    ]
+
+
+def verifiers():
+    return [
+        {
+            "example_id": name,
+            "prompt": [],
+            "completion": [{"content": f"{i}"}],
+            "reward": float(one),
+        }
+        for name, i, one in attempts()
+    ]
+
+
+def metr():
+    return [
+        {"task_id": name, "run_id": f"{name}{i}", "alias": "m", "score_binarized": one}
+        for name, i, one in attempts()
+    ]
+
+
+def qwen_math():
+    return [
+        {"idx": name, "gt": "4", "code": ["x"] * len(some), "score": [bool(one) for one in some]}
+        for name, some in OUTCOMES.items()
+    ]
+
+
+def evalscope():
+    return [
+        {
+            "index": n,
+            "sample_score": {
+                "score": {"value": {"acc": float(one)}, "prediction": f"{i}"},
+                "sample_id": n,
+                "group_id": name,
+            },
+        }
+        for n, (name, i, one) in enumerate(attempts())
+    ]
+
+
+def lighteval():
+    return parquet(
+        [
+            {"doc": {"id": name, "query": "?"}, "metric": {"math_pass@1:4_samples": sum(some) / 4}}
+            for name, some in OUTCOMES.items()
+        ]
+    )
+
+
+def records():
+    return [{"problem": name, "attempt": i, "success": bool(one)} for name, i, one in attempts()]
+
+
 def table():
     rows = "".join(f'bench,sys,"{name}",{n},{c}\n' for name, (n, c) in COUNTS.items())
     return f"benchmark,system,problem,attempts,successes\n{rows}".encode()
@@ -205,13 +380,28 @@ STRUCTURES = {
     "evalplus": evalplus,
     "inspect": inspect_json,
     "livecodebench": live_code_bench,
+    "terminal-bench": terminal_bench,
+    "harbor": harbor,
+    "tau-bench": tau_bench,
+    "tau-bench-2": tau2_bench,
+    "swe-bench": swe_bench,
+    "promptfoo": promptfoo,
+    "nemo-skills": nemo_skills,
+    "verl": verl,
+    "verifiers": verifiers,
+    "metr": metr,
+    "qwen-math": qwen_math,
+    "evalscope": evalscope,
+    "json": records,
 }
-"""What is JSON: a list is written as lines, except of LiveCodeBench."""
+"""What is JSON: a list is written as lines, except of LiveCodeBench and tau-bench."""
+
+ARRAYS = ("livecodebench", "tau-bench")
 
 
 def written(name, value):
     """Return the bytes of a log whose structure is given."""
-    if isinstance(value, list) and name != "livecodebench":
+    if isinstance(value, list) and name not in ARRAYS:
         return jsonl(value)
     return json.dumps(value).encode()
 
@@ -219,7 +409,6 @@ def written(name, value):
 def logs():
     """Return the bytes of a log of every kind, by a file name of which the start is the format."""
     found = {f"{name}.log": written(name, make()) for name, make in STRUCTURES.items()}
-    pairs = [(name, i, one) for name, some in OUTCOMES.items() for i, one in enumerate(some)]
     return found | {
         "csv.csv": table(),
         "csv-long.csv": long_table(),
@@ -230,8 +419,10 @@ def logs():
             [{"problem": name, "n": n, "successes": c} for name, (n, c) in COUNTS.items()]
         ),
         "parquet-long.parquet": parquet(
-            [{"problem": p, "attempt": i, "success": bool(one)} for p, i, one in pairs]
+            [{"problem": p, "attempt": i, "success": bool(one)} for p, i, one in attempts()]
         ),
+        "lighteval.parquet": lighteval(),
+        "tsv.tsv": table().replace(b",", b"\t"),
         "monkeys.parquet": parquet(monkeys_rows()),
     }
 
@@ -244,10 +435,9 @@ def options_of(name):
 
 
 def format_of(name):
-    return next(
-        (one for one in ("human-eval", "lm-eval", "best-of-n") if name.startswith(one)),
-        name.partition(".")[0].partition("-")[0],
-    )
+    hyphened = [one for one in FORMATS if "-" in one and name.startswith(one)]
+    first = name.partition(".")[0].partition("-")[0]
+    return hyphened[0] if hyphened else {"tsv": "csv"}.get(first, first)
 
 
 def write(folder: Path, name: str, content: bytes) -> Path:

@@ -294,7 +294,7 @@ def test_a_folder_keeps_what_is_done_and_only_the_rest_is_computed(log, tmp_path
     fresh = bp.backtest(log, ["brown", "plug-in"], n=[20, 30], k=[200, 50], repeats=2, cores=1)
     pd.testing.assert_frame_equal(more.drop(columns="seconds"), fresh.drop(columns="seconds"))
     files = {path.name for path in options["output"].iterdir()}
-    assert files == {"journal.jsonl", "scores.csv", "summary.md", "summary.png"}
+    assert files == {".lock", "journal.jsonl", "scores.csv", "summary.md", "summary.png"}
     assert len(pd.read_csv(options["output"] / "scores.csv")) == len(more)
 
 

@@ -55,8 +55,14 @@ def test_all_verbs_take_it(counts, fit, tmp_path):
     bp.report(back, tmp_path / "report.html", k=[10, 100])
     assert "given" in (tmp_path / "report.html").read_text()
     assert len(bp.sensitivity(back, 100)) == 2
+
+
+def test_a_refit_without_a_problem_is_refused(counts, fit, monkeypatch):
+    """The model that the draws are from is not known."""
+    monkeypatch.setattr("bayespassk.judging.leave_one_out._good_k", lambda _draws: -1.0)
+    given = bp.from_posterior(natural_of(fit, bp.Beta()), counts, bp.Beta(), random_seed=1)
     with pytest.raises(bp.errors.OptionError, match="cannot be done for the family 'given'"):
-        bp.compare({"given": back, "fitted": fit}, exact=True)
+        bp.compare({"given": given, "fitted": fit}, exact=True)
 
 
 def test_draws_of_one_system_need_no_dim_for_it(counts, fit):
@@ -132,8 +138,8 @@ def test_what_is_no_posterior_is_refused(counts, fit):
     draws = natural_of(fit, bp.Beta())
     with pytest.raises(bp.errors.OptionError, match=r"counts must be a bayespassk\.Counts"):
         bp.from_posterior(draws, counts.to_dataframe(), bp.Beta())
-    with pytest.raises(bp.errors.OptionError, match="family must be a family"):
-        bp.from_posterior(draws, counts, "beta")
+    with pytest.raises(bp.errors.OptionError, match="family must be"):
+        bp.from_posterior(draws, counts, 3)
     with pytest.raises(bp.errors.OptionError, match=r"made by bp\.fit alone"):
         bp.from_posterior(draws, counts, bp.Dependent(bp.Beta()))
 

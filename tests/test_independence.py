@@ -142,10 +142,30 @@ def test_what_was_ended_by_its_outcomes_has_no_drift_to_ask_for():
     assert "order" not in set(bp.independence(frame)["question"])
 
 
-def test_what_is_not_attempts_is_refused(counts):
+def test_counts_with_runs_say_what_their_attempts_do():
+    frame = made(2, spread=1.0)
+    one, other = bp.independence(frame), bp.independence(bp.Counts.from_attempts(frame))
+    one, other = (table.set_index("question") for table in (one, other))
+    assert list(other.index) == ["runs", "common", "effective"]
+    for question in other.index:
+        names = ["value", "lower", "upper"]
+        np.testing.assert_allclose(one.loc[question, names].astype(float), other.loc[question, names].astype(float), rtol=0.05)  # fmt: skip
+
+
+def test_what_counts_cannot_tell_is_said(counts):
+    table = bp.independence(counts)
+    assert len(table) == len(counts.systems)
+    assert table["p_value"].isna().all()
+    assert table["finding"].str.startswith("not testable from counts alone").all()
+    frame = made(1)
+    frame.attrs["stopping"] = "first-success"
+    assert not {"runs", "common", "order"} & set(bp.independence(frame)["question"])
+
+
+def test_what_is_not_attempts_is_refused():
     frame = made(1)
     for bad, message in (
-        (counts, "must be a DataFrame.*got Counts"),
+        ([1, 0], "must be a DataFrame.*got list"),
         (frame.drop(columns="problem"), "must have a column 'problem'"),
         (frame.assign(success=frame["success"].astype(float).where(frame.index != 4, 0.5)), "success must be 0 or 1; row 5 has 0.5"),
     ):  # fmt: skip
@@ -223,7 +243,8 @@ def test_the_command_line_tells_it(tmp_path):
     assert found["rows"][0]["question"] == "runs"
     assert found["meta"] == {"attempts": 2000, "stopping": "fixed"}
     renamed = ("--columns", "task=problem,passed=success", "--stopping", "first-success")
-    made(1).rename(columns={"problem": "task", "success": "passed"}).to_csv(path, index=False)
+    other = made(1).drop(columns="run")
+    other.rename(columns={"problem": "task", "success": "passed"}).to_csv(path, index=False)
     told = json.loads(run("independence", path, *renamed, "--format", "json").stdout)
     assert told["meta"]["stopping"] == "first-success"
     assert told["rows"] == []

@@ -17,6 +17,7 @@ import bayespassk as bp
 import made_logs
 from bayespassk.counts import Provenance
 from bayespassk.running import many
+from bayespassk.running.journal import at_work_in
 from commands import run, run_by_itself
 from made_tasks import Bomb, pretend, score
 
@@ -167,7 +168,7 @@ BAD = {
     "value": ({"counts": {"a": "b.csv"}}, "got 'a' with 'b.csv'"),
     "by": ({"by": "problem"}, r"'benchmark', 'system', both or none; got \('problem',\)"),
     "by twice": ({"by": ["system", "system"]}, "both or none"),
-    "family": ({"family": "beta"}, "family must be a family such as"),
+    "family": ({"family": 3}, "family must be a family"),
     "k": ({"k": 0}, "k must be a whole number"),
     "target": ({"target": "all"}, "target must be"),
     "prob": ({"prob": 95}, "prob must lie"),
@@ -218,7 +219,12 @@ def test_a_folder_keeps_every_fit_as_it_comes(log, table, tmp_path, monkeypatch)
     found = bp.fit_many(log, **HERE, output=out)
     same(found, table)
     assert seen == [(i, i) for i in range(1, 7)]
-    assert {path.name for path in out.iterdir()} == {"fits", "journal.jsonl", "summary.csv"}
+    assert {path.name for path in out.iterdir()} == {
+        ".lock",
+        "fits",
+        "journal.jsonl",
+        "summary.csv",
+    }
     for _, row in found.iterrows():
         fit = bp.load(row["path"])
         want = bp.summarize(bp.forecast(fit, [10, 10_000]))
@@ -227,6 +233,46 @@ def test_a_folder_keeps_every_fit_as_it_comes(log, table, tmp_path, monkeypatch)
     saved = pd.read_csv(out / "summary.csv", keep_default_na=False, na_values={"max_rhat": ""})
     assert saved.columns.tolist() == found.columns.tolist()
     assert saved["pass@10_lower"].tolist() == found["pass@10_lower"].tolist()
+
+
+@pytest.mark.parametrize("how", ["cut short", "empty", "of another", "one byte"])
+def test_a_kept_fit_is_what_was_kept_or_is_made_again(log, tmp_path, fitted, how):
+    first = bp.fit_many(log, **HERE, output=tmp_path)
+    paths, kept = [Path(path) for path in first["path"]], Path(first["path"][1]).read_bytes()
+    damaged = {
+        "cut short": kept[:5000],
+        "empty": b"",
+        "of another": paths[0].read_bytes(),
+        "one byte": kept[:-1] + bytes([kept[-1] ^ 1]),
+    }
+    paths[1].write_bytes(damaged[how])
+    del fitted[:]
+    again = bp.fit_many(log, **HERE, output=tmp_path)
+    assert fitted == ["s2"]
+    same(again, first)
+    assert bp.load(paths[1]).attrs["input_sha256"] == bp.load(first["path"][1]).attrs["input_sha256"]  # fmt: skip
+    assert paths[1].read_bytes() != damaged[how]
+
+
+def test_a_line_of_a_journal_that_makes_no_sense_is_done_again(log, tmp_path, fitted):
+    one = log.select("b1/s1")
+    first = bp.fit_many(one, **HERE, output=tmp_path)
+    path = tmp_path / "journal.jsonl"
+    header, line = path.read_text().splitlines()
+    for change in ({"fit": 7}, {"key": None}, {"systems": "x"}, {"sha256": None}, {"file": "../x"}, {"systems": [{"pass_at_k": [[1]]}]}):  # fmt: skip
+        path.write_text(f"{header}\n{json.dumps(json.loads(line) | change)}\n")
+        del fitted[:]
+        same(bp.fit_many(one, **HERE, output=tmp_path), first)
+        assert fitted == ["s1"], change
+
+
+def test_one_process_at_a_time_works_in_a_folder(log, tmp_path):
+    with (
+        at_work_in(tmp_path),
+        pytest.raises(bp.errors.InputError, match="another process is at work there"),
+    ):
+        bp.fit_many(log, **HERE, output=tmp_path)
+    bp.fit_many(log.select("b1/s1"), **HERE, output=tmp_path)
 
 
 def test_only_what_is_missing_or_has_changed_is_fitted(log, tmp_path, fitted):
@@ -522,7 +568,8 @@ def test_a_batch_says_what_failed_in_its_status_and_goes_on(logs, tmp_path):
     out = tmp_path / "out"
     done = run("batch", logs, "-o", out, *LIGHT, "--cores", 1, status=1)
     assert done.stdout == ""
-    first, *failed = done.stderr.splitlines()
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Fits")]
+    first, *failed = said
     assert first == f"{out}: 8 fits: 5 ok, 0 warned, 3 failed. What and why is in summary.csv."
     assert [line.split(":")[1] for line in failed] == [" 'bad.json'", " 'cut.csv.gz'", " 'line\\nbreak.json'"]  # fmt: skip
     for name in ("bad.json", "cut.csv.gz", "line\nbreak.json"):
@@ -552,7 +599,7 @@ def test_an_interrupted_batch_ends_its_processes_and_goes_on_from_where_it_was(t
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 130, done.stderr
     want = f"Interrupted; what is finished is in {out}: the same command goes on from there."
-    assert done.stderr.strip() == want
+    assert done.stderr.splitlines()[-1] == want
     assert len(journal(out)) == 5
     assert len(pd.read_csv(out / "summary.csv")) in (4, 5)
     first = {tuple(line["fit"]): line["seconds"] for line in journal(out)}

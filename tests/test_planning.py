@@ -7,6 +7,8 @@ from click.testing import CliRunner
 
 import bayespassk as bp
 from bayespassk.cli import cli
+from bayespassk.files import alone
+from bayespassk.planning import live
 
 PROBLEMS = 40
 P = np.geomspace(0.002, 0.5, PROBLEMS)
@@ -178,6 +180,37 @@ def test_the_state_is_the_file_and_a_plan_made_anew_goes_on(path):
     assert set(frame["level"]) == {"007"}
 
 
+def test_a_link_to_the_file_is_the_same_state(path, tmp_path):
+    link = tmp_path / "folder" / "link.csv"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    path.chmod(0o600)
+    plan_of(link, budget=1000).tell({"problem": ["3"], "attempts": [5], "successes": [1]})
+    assert link.is_symlink()
+    assert bp.read_csv(path).attempts.sum() == 10 * PROBLEMS + 5
+    assert path.stat().st_mode & 0o777 == 0o600
+    stale = plan_of(link, budget=1000)
+    plan_of(path, budget=1000).tell({"problem": ["3"], "attempts": [5], "successes": [1]})
+    with pytest.raises(bp.errors.InputError, match=r"counts\.csv: was changed since this plan"):
+        stale.tell({"problem": ["3"], "attempts": [5], "successes": [1]})
+
+
+def test_a_plan_waits_for_who_writes_the_file_and_not_for_ever(path, monkeypatch):
+    plan = plan_of(path, budget=1000)
+    before = path.read_bytes()
+    monkeypatch.setattr(live, "PATIENCE", 0.1)
+    told = {"problem": ["3"], "attempts": [5], "successes": [1]}
+    with (
+        alone(path.with_name(".counts.csv.lock"), "x"),
+        pytest.raises(bp.errors.InputError, match="another process is at work there"),
+    ):
+        plan.tell(told)
+    assert path.read_bytes() == before
+    assert plan.spent == 0
+    plan.tell(told)
+    assert plan.spent == 5
+
+
 def test_a_file_that_cannot_be_written_is_as_it_was_and_so_is_the_plan(path, monkeypatch):
     plan = plan_of(path, budget=1000)
     before, text = plan.counts, path.read_bytes()
@@ -191,7 +224,7 @@ def test_a_file_that_cannot_be_written_is_as_it_was_and_so_is_the_plan(path, mon
     assert path.read_bytes() == text
     assert plan.counts is before
     assert plan.spent == 0
-    assert [one.name for one in path.parent.iterdir()] == ["counts.csv"]
+    assert {one.name for one in path.parent.iterdir()} == {"counts.csv", ".counts.csv.lock"}
 
 
 def test_a_file_that_somebody_else_changed_is_left_alone(path):

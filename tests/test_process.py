@@ -34,6 +34,43 @@ def test_progress_has_rate_and_remaining_time_in_a_terminal_only(capsys, monkeyp
     assert re.search(r"\d/s .*left \d:\d\d:\d\d", shown)
 
 
+def test_long_work_is_spoken_of_where_there_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(process, "PATIENCE", 0.05)
+    monkeypatch.setattr(process, "PAUSE", 0.05)
+
+    def work():
+        with process.progress(True, "Fits", 8) as advance:
+            time.sleep(0.1)
+            advance("Fits of \x1b[31mx", 2)
+            time.sleep(0.2)
+        return capsys.readouterr().err
+
+    first, *_, last = work().splitlines()
+    assert first == "Fits: 0 of 8 after 1 s"
+    assert last == "Fits of \ufffd[31mx: 2 of 8 after 1 s; about 1 s left"
+    process.be_quiet(True)
+    try:
+        assert work() == ""
+    finally:
+        process.be_quiet(False)
+    assert work() != ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.2, "1 s"),
+        (59.4, "59 s"),
+        (80, "80 s"),
+        (125, "2.1 min"),
+        (3600, "60 min"),
+        (9000, "2.5 h"),
+    ],
+)
+def test_durations_are_said_to_two_digits(seconds, said):
+    assert process.duration(seconds) == said
+
+
 def test_progress_is_not_shown_if_it_is_not_wanted(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     with process.progress(False, "Fits", 8) as advance:

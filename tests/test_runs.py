@@ -9,6 +9,7 @@ import pytest
 import bayespassk as bp
 from bayespassk.errors import CountsError
 from bayespassk.runs import Runs
+from commands import run
 
 
 def frame():
@@ -102,3 +103,59 @@ def test_clusters_go_with_their_rows():
     assert list(counts.of_rows(np.array([1, 2])).cluster) == ["y", "x"]
     assert "2 clusters" in repr(counts)
     assert bp.Counts.from_dataframe(counts.to_dataframe()).sha256() == counts.sha256()
+
+
+@pytest.fixture
+def attempts(tmp_path):
+    """A table of attempts with seeds, and a folder with a file for each seed."""
+    rng = np.random.default_rng(2)
+    table = pd.DataFrame(
+        [(f"p{i}", seed, int(rng.random() < 0.4)) for i in range(6) for seed in (1, 2) for _ in range(5)],
+        columns=["problem", "seed", "success"],
+    )  # fmt: skip
+    table.to_csv(tmp_path / "attempts.csv", index=False)
+    (tmp_path / "runs").mkdir()
+    for seed, mine in table.groupby("seed"):
+        mine[["problem", "success"]].to_csv(tmp_path / "runs" / f"{seed}.csv", index=False)
+        counts = mine.groupby("problem")["success"].agg(attempts="size", successes="sum")
+        (tmp_path / "counts").mkdir(exist_ok=True)
+        counts.reset_index().to_csv(tmp_path / "counts" / f"{seed}.csv", index=False)
+    return tmp_path, table
+
+
+def test_logs_keep_runs_in_the_columns_or_files_that_are_named(attempts):
+    folder, table = attempts
+    want = table.groupby(["problem", "seed"], sort=False)["success"].sum().to_numpy()
+    for counts in (
+        bp.read(folder / "attempts.csv", run="seed"),
+        bp.read(folder / "runs", runs="files"),
+        bp.read(folder / "counts", runs="files"),
+    ):
+        assert len(counts) == 6
+        assert sorted(counts.runs.successes.tolist()) == sorted(want.tolist())
+        assert set(counts.runs.attempts.tolist()) == {5}
+        assert len(counts.runs.names) == 2
+    assert bp.read(folder / "attempts.csv").runs is None
+    renamed = table.rename(columns={"seed": "run"})
+    renamed.to_csv(folder / "named.csv", index=False)
+    assert len(bp.read(folder / "named.csv").runs.names) == 2
+
+
+def test_attempts_without_an_outcome_belong_to_their_run(tmp_path):
+    (tmp_path / "log.csv").write_text(
+        "problem,run,success\na,1,1\na,1,\na,2,0\na,2,1\n", encoding="utf-8"
+    )
+    dropped = bp.read(tmp_path / "log.csv", errors="drop").runs
+    failed = bp.read(tmp_path / "log.csv", errors="fail").runs
+    assert dropped.attempts.tolist() == [1, 2]
+    assert failed.attempts.tolist() == [2, 2]
+    assert failed.successes.tolist() == [1, 1]
+
+
+def test_commands_read_runs(attempts):
+    folder, _ = attempts
+    out = run("check", folder / "attempts.csv", "--run", "seed", "--family", "beta")
+    assert "Independence of attempts" in out.stdout
+    assert "independent ones" in out.stdout
+    out = run("check", folder / "attempts.csv", "--family", "beta")
+    assert "not testable from counts alone" in out.stdout

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats
 from bayespassk.asking.curves import complementary, interpolated
 from bayespassk.asking.pass_at_k import FailAt, FailAtK, fail_of_kind, fail_of_problems
@@ -101,6 +102,7 @@ def budget_for(
     >>> bool((budget.sel(pass_at_k=0.7) >= budget.sel(pass_at_k=0.5)).all())
     True
     """
+    check_arguments("budget_for", locals())
     shares = check_pass_at_k(pass_at_k)
     fitted = opened(fit)
     result = ask(fitted, Budget(shares), target, random_seed)
@@ -134,6 +136,7 @@ def summarize_budget(budget: xr.DataArray, prob: float = 0.95) -> "pd.DataFrame"
     OptionError
         If `prob` means nothing.
     """
+    check_arguments("summarize_budget", locals())
     import pandas as pd
 
     check_interval(prob, "eti")

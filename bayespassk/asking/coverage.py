@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats
 from bayespassk.asking.curves import complementary, interpolated
 from bayespassk.asking.pass_at_k import FailAt, FailAtK, fail_of_kind, fail_of_problems
@@ -92,6 +93,7 @@ def coverage_at_cost(
     >>> bool((coverage.sel(cost=1280) > coverage.sel(cost=128)).all())
     True
     """
+    check_arguments("coverage_at_cost", locals())
     costs = check_values(cost, "cost", "positive and finite", lambda v: 0 < v < math.inf)
     return ask(opened(fit), CoverageAtCost(costs), target, random_seed)
 

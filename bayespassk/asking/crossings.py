@@ -6,10 +6,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.asking.pairs import Pair, attributes, gap, pair_of, warn_of_pair
 from bayespassk.errors import OptionError
-from bayespassk.options import MOST_K, check_interval, check_target
+from bayespassk.options import MOST_K, check_interval, check_target, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,6 +104,7 @@ def crossing_budget(
     >>> list(bp.summarize_crossing(crossing)["leader"])
     ['tuned', 'base']
     """
+    check_arguments("crossing_budget", locals())
     check_target(target, "a crossing, as in single runs the lead changes by luck")
     ks, pair = _grid(most), pair_of(fit, a, b)
     seed = pair.fitted.seed_or(random_seed)
@@ -154,6 +156,7 @@ def summarize_crossing(crossing: xr.DataArray, prob: float = 0.95) -> "pd.DataFr
     What is below `most` does not depend on it: a larger one only moves probability from "never"
     to crossings beyond. The interval of a leader that seldom leads is from few draws.
     """
+    check_arguments("summarize_crossing", locals())
     import pandas as pd
 
     check_interval(prob, "eti")
@@ -194,9 +197,9 @@ def summarize_crossing(crossing: xr.DataArray, prob: float = 0.95) -> "pd.DataFr
 
 def _grid(most: int) -> Ints:
     """Return the k at which crossings are looked for."""
-    whole = isinstance(most, int | float | np.number) and float(most).is_integer()
-    if not whole or isinstance(most, bool) or not 2 <= most <= MOST_K:
-        raise OptionError(f"most must be a whole number from 2 to 1e12; got {most!r}")
+    number = isinstance(most, int | float | np.number) and not isinstance(most, bool)
+    if not (number and 2 <= most <= MOST_K and most == int(most)):
+        raise OptionError(f"most must be a whole number from 2 to 1e12; got {shown(most)}")
     decades = np.log10(MOST_K)
     spread = np.rint(np.logspace(0, decades, int(PER_DECADE * decades) + 1)).astype(np.int64)
     every = np.union1d(np.arange(1, EXACT + 1), spread)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats
 from bayespassk.asking.question import columns_at
 from bayespassk.errors import OptionError
@@ -67,6 +68,7 @@ def forecast_new_system(
     >>> bp.forecast_new_system(fit, [1, 100]).sizes["system"]
     1
     """
+    check_arguments("forecast_new_system", locals())
     ks, fitted = check_k(k), opened(fit)
     family, hierarchy = fitted.family, fitted.hierarchy
     if hierarchy.pooling == "none":

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.asking.influence import warn_if_prior_rules
 from bayespassk.asking.pass_at_k import FailAtK, PassAtK
@@ -110,6 +111,7 @@ def difference(
     >>> bool(table["probability_a_above"].iloc[0] > 0.99)
     True
     """
+    check_arguments("difference", locals())
     ks, pair = check_k(k), pair_of(fit, a, b)
     check_target(target)
     seed = pair.fitted.seed_or(random_seed)
@@ -161,6 +163,7 @@ def summarize_difference(difference: xr.DataArray, prob: float = 0.95) -> "pd.Da
     further out in the tails than those of the interval, and need more draws for the same
     precision.
     """
+    check_arguments("summarize_difference", locals())
     import pandas as pd
 
     check_interval(prob, "eti")

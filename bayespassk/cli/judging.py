@@ -24,8 +24,16 @@ from bayespassk.cli.options import (
     target_option,
     verifier_options,
 )
-from bayespassk.cli.printing import check_folders, show, write_figure
-from bayespassk.cli.sources import fit_families, fit_of, fits_of, read_log, take_reading
+from bayespassk.cli.printing import (
+    check_folder,
+    check_outputs,
+    say,
+    show,
+    warn,
+    write_figure,
+    write_text,
+)
+from bayespassk.cli.sources import fit_of, fits_of, read_log, refuse_fit, take_reading
 from bayespassk.errors import OptionError
 
 __all__: list[str] = []
@@ -57,7 +65,7 @@ def check_command(
     from bayespassk.judging.replicating import check, summarize_check
     from bayespassk.posterior.fitted import opened
 
-    check_folders(output, figure)
+    check_outputs(output, figure)
     fit = fit_of(source, seed=seed, **options)
     found = check(fit, random_seed=seed)
     if figure is not None:
@@ -79,14 +87,13 @@ def check_command(
 
 @cli.command("independence")
 @click.argument("log", metavar="LOG", type=click.Path())
-@option("--run", "run", default="", help="Columns of a CSV table that say which run, with commas.")
 @format_option
 @output_option
 @seed_option
 @reading_options
 @stopping_option
 def independence_command(
-    log: str, run: str, form: str, output: str | None, seed: int | None, **options: Any
+    log: str, form: str, output: str | None, seed: int | None, **options: Any
 ) -> None:
     """Test whether attempts depend on each other: runs, copies, drift.
 
@@ -96,32 +103,44 @@ def independence_command(
     from bayespassk.judging.independence import independence
     from bayespassk.logs import read_attempts
 
-    check_folders(output)
-    columns = tuple(name for name in run.split(",") if name)
-    attempts = read_attempts(log, run=columns, **take_reading(options))
+    check_outputs(output)
+    refuse_fit(log)
+    reading = take_reading(options)
+    reading.pop("runs", None)  # each file is a run in any case
+    attempts = read_attempts(log, **reading)
     table = independence(attempts, random_seed=1 if seed is None else seed)
     meta = {"attempts": len(attempts), "stopping": attempts.attrs["stopping"]}
     show(form, output, table, meta, f"{texts.as_independence(table, meta['stopping'])}\n")
 
 
 @cli.command("compare")
-@click.argument("counts", metavar="LOG", type=click.Path())
+@click.argument("sources", metavar="LOG|FIT.nc...", nargs=-1, required=True, type=click.Path())
 @option("--families", default=CANDIDATES, help="Names, between commas.")
 @format_option
 @output_option
 @seed_option
 @sampling_options
 def compare_command(
-    counts: str, families: str, form: str, output: str | None, seed: int | None, **options: Any
+    sources: tuple[str, ...],
+    families: str,
+    form: str,
+    output: str | None,
+    seed: int | None,
+    **options: Any,
 ) -> None:
-    """Compare families by how well they foretell problems of LOG left out."""
+    """Compare families by how well they foretell problems of LOG left out.
+
+    Or compare saved fits of the same counts, two or more.
+    """
     from bayespassk import texts
     from bayespassk.judging.comparing import compare
 
-    check_folders(output)
+    check_outputs(output)
     if "," not in families:
         raise OptionError(f"--families must name at least two, between commas; got {families!r}")
-    fits = fit_families(counts, families, seed, **options)
+    fits = fits_of(sources, families, seed, **options)
+    if len(fits) < 2:
+        raise OptionError(f"{sources[0]}: one saved fit; give another to compare it with, or LOG")
     table = compare(fits)
     each = {name: texts.provenance(fit) for name, fit in fits.items()}
     text = f"{texts.as_comparison(table)}\n\n{texts.comparison_caption(table, each)}\n"
@@ -162,15 +181,15 @@ def report_command(
     from bayespassk.reporting import check_path, report
 
     check_path(output)
-    check_folders(output)
+    check_outputs(output, kinds=[".html", ".htm", ".md", ".json", ".csv", ".tex"])
     check_interval(prob, "eti")
     fits = fits_of(sources, family, seed, **options)
     found = report(fits, output, k=k, target=target, prob=prob, random_seed=seed)
     verdict = found["verdict"]
-    click.echo(f"{output}: saved. Verdict: {verdict['level']}. {verdict['sentence']}", err=True)
+    say(f"{output}: saved. Verdict: {verdict['level']}. {verdict['sentence']}")
     for reason in verdict["reasons"]:
         if reason["level"] != "sound":
-            click.secho(f"WARNING: {reason['text']}", err=True, fg="yellow")
+            warn(reason["text"])
 
 
 @cli.command("backtest")
@@ -206,10 +225,11 @@ def backtest_command(
     from bayespassk.backtesting.text import summary
     from bayespassk.backtesting.verb import backtest
 
+    check_folder(output, "scores.csv", "scores.parquet", "summary.md", "journal.jsonl")
     with going_on_from(output):
         log = read_log(counts, options)
         scores = backtest(log, methods, output=output, format=form, random_seed=seed, **options)
     if output is None:
-        click.echo(summary(scores), nl=False)
+        write_text(summary(scores), None)
     else:
-        click.echo(f"{output}: saved scores.{form} and a summary", err=True)
+        say(f"{output}: saved scores.{form} and a summary")

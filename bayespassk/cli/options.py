@@ -1,5 +1,6 @@
 """The options of the commands: each exists here once, or with the one command that has it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,15 @@ class Ks(click.ParamType[list[int]]):
         """Return whole numbers from 1 to 1e12."""
         from bayespassk.options import check_k
 
-        return list(check_k(number(part) for part in value.split(",")))
+        parts = value.split(",")
+        groups = [part for part in parts[1:] if re.fullmatch(r"0\d\d", part.strip())]
+        if groups:
+            raise OptionError(
+                f"k must be whole numbers from 1 to 1e12 separated by commas; got {groups[0]!r} in "
+                f"{value!r}. What to do: write numbers without commas in them, as in 10000, 10_000 "
+                "or 1e4"
+            )
+        return list(check_k(number(part) for part in parts))
 
 
 class Sizes(click.ParamType[list[int]]):
@@ -203,6 +212,14 @@ reading_options = (
     + option("--threshold", type=float, help="Score from which an attempt is a success.")
     + option("--values", type=Pairs(), help="What single scores are, as in P=0,partial=0.")
     + option("--tests", metavar="base|plus", help="Which tests of evalplus results.")
+    + option("--runs", metavar="files", help="Each file of a folder is a run of the same systems.")
+    + option("--run", type=Names(), help="Columns of a table that say which run an attempt is of.")
+    + option(
+        "--system-from",
+        metavar="PATTERN",
+        help="Names of systems in paths: path, or as in '{system}/{run}/out.json'.",
+    )
+    + option("--encoding", metavar="NAME", help="Of a table of text that is not UTF-8, as cp1252.")
     + option("--batch", type=int, metavar="B", help="Attempts in a batch of Best-of-N.")
 )
 stopping_option = option(

@@ -18,7 +18,7 @@ from bayespassk.cli.options import (
     seed_option,
     target_option,
 )
-from bayespassk.cli.printing import check_folders, show, write_figure, write_text
+from bayespassk.cli.printing import check_outputs, say, show, tell, write_figure, write_text
 from bayespassk.cli.sources import fit_of, read_columns
 from bayespassk.errors import OptionError
 
@@ -69,7 +69,7 @@ def plan_command(
 
     if ask is None and budget is None:
         raise OptionError("--ask or --budget must be given, or there is nothing to allot")
-    check_folders(output)
+    check_outputs(output, kinds=[".csv"])
     plan = Plan(
         read_columns(log, covariates, options),
         number(k),
@@ -81,12 +81,11 @@ def plan_command(
         **options,
     )
     table = plan.ask(plan.left if ask is None else ask)
-    click.echo(plan.message(), err=True)
+    say(plan.message())
     for system, many in table.attrs["new_problems"].items():
-        click.echo(
+        tell(
             f"For {system!r} add {many:,} new problems, with "
-            f"{table.attrs['new_attempts'][system]:,} attempts at them in all.",
-            err=True,
+            f"{table.attrs['new_attempts'][system]:,} attempts at them in all."
         )
     write_text(texts.as_csv(table), output)
 
@@ -130,7 +129,7 @@ def design_command(
     from bayespassk.families import family_from_name
     from bayespassk.planning.designing import design
 
-    check_folders(output, figure)
+    check_outputs(output, figure)
     known: Family | xr.DataTree
     if source is None:
         known = family_from_name(family)

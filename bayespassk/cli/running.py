@@ -19,6 +19,7 @@ from bayespassk.cli.options import (
     target_option,
     verifier_options,
 )
+from bayespassk.cli.printing import say, tell
 from bayespassk.cli.sources import families_of, take_reading
 
 __all__: list[str] = []
@@ -82,6 +83,8 @@ def batch_command(
             random_seed=seed,
             **options,
         )
-    click.echo(f"{output}: {texts.as_batch(table)}", err=True)
-    if (table["status"] == "failed").any():
+    said, failed = f"{output}: {texts.as_batch(table)}", (table["status"] == "failed").any()
+    if failed:
+        tell(said)
         sys.exit(1)
+    say(said)

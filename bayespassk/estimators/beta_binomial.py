@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
@@ -65,6 +66,7 @@ def beta_binomial_mle(counts: Counts, k: int | Iterable[int]) -> xr.DataArray:
     array([[0.51, 0.88],
            [0.77, 0.96]])
     """
+    check_arguments("beta_binomial_mle", locals())
     return estimate(of_weights, counts, k)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
@@ -111,6 +112,7 @@ def bootstrap(
     <BLANKLINE>
            [[0.7 , 0.85]]])
     """
+    check_arguments("bootstrap", locals())
     check_interval(prob, "eti")
     values = replicated(estimator, counts, k, replicates, random_seed)
     ends = np.quantile(values, [(1 - prob) / 2, (1 + prob) / 2], axis=1)

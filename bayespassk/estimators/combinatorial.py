@@ -5,11 +5,13 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
 from bayespassk.estimators.weighted import mean, problem_weights, require_fixed, systems_of
+from bayespassk.options import listed
 from bayespassk.special import log_no_success
 
 __all__ = ["chen", "of_weights"]
@@ -56,8 +58,9 @@ def chen(counts: Counts, k: int | Iterable[int]) -> NDArray[np.float64]:
     >>> estimators.chen(counts, [1, 2, 10]).round(3)
     array([[0.25 , 0.389, 0.5  ]])
     """
+    check_arguments("chen", locals())
     require_fixed(counts, "Chen's estimator")
-    ks = np.atleast_1d(np.asarray(list(k) if isinstance(k, Iterable) else k))
+    ks = np.asarray(listed(k))
     least = int(counts.attempts.min())
     if ks.min() < 1 or ks.max() > least:
         bad = ks[(ks < 1) | (ks > least)][0]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
@@ -69,6 +70,7 @@ def brown(counts: Counts, k: int | Iterable[int]) -> xr.DataArray:
     array([[0.5 , 0.9 ],
            [0.77, 0.97]])
     """
+    check_arguments("brown", locals())
     who = "the exponentiated power law"
     require_fixed(counts, who)
     require_attempts(counts, 2, who)

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy import optimize, special as sp
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
@@ -76,6 +77,7 @@ def discretised_beta(counts: Counts, k: int | Iterable[int]) -> xr.DataArray:
     array([[0.54, 0.88],
            [0.77, 0.96]])
     """
+    check_arguments("discretised_beta", locals())
     who = "the discretised beta"
     require_fixed(counts, who)
     require_attempts(counts, 2, who)

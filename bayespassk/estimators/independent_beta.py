@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
@@ -56,6 +57,7 @@ def bayes_at_n(counts: Counts, k: int | Iterable[int]) -> xr.DataArray:
     >>> estimators.bayes_at_n(counts, [1, 9]).round(3).values
     array([[0.3  , 0.743]])
     """
+    check_arguments("bayes_at_n", locals())
     return estimate(of_weights, counts, k)
 
 

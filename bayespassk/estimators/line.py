@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
@@ -81,6 +82,7 @@ def log_log(
     array([[0.49, 0.88],
            [0.77, 0.97]])
     """
+    check_arguments("log_log", locals())
     who = "the log-log line"
     require_fixed(counts, who)
     require_attempts(counts, 2, who)

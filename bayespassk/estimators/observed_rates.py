@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
@@ -55,6 +56,7 @@ def plug_in(counts: Counts, k: int | Iterable[int]) -> xr.DataArray:
     >>> estimators.plug_in(counts, [1, 2, 1000]).values
     array([[0.25 , 0.375, 0.5  ]])
     """
+    check_arguments("plug_in", locals())
     require_fixed(counts, "the plug-in estimator")
     require_attempts(counts, 1, "the plug-in estimator")
     return estimate(of_weights, counts, k)

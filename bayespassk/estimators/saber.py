@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import special as sp
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import Counts
@@ -21,7 +22,7 @@ from bayespassk.estimators.weighted import (
     require_fixed,
     systems_of,
 )
-from bayespassk.options import check_interval, check_k
+from bayespassk.options import check_interval, check_k, listed
 from bayespassk.special import NUMPY
 
 __all__ = [
@@ -96,6 +97,7 @@ def saber_plugin(
     array([[0.51, 0.88],
            [0.77, 0.96]])
     """
+    check_arguments("saber_plugin", locals())
     if correction:
         return estimate(plugin_of_weights, counts, k)
 
@@ -171,6 +173,7 @@ def saber_anchored(counts: Counts, k: int | Iterable[int]) -> xr.DataArray:
     array([[0.52, 0.88],
            [0.78, 0.97]])
     """
+    check_arguments("saber_anchored", locals())
     _check_anchor(counts)
     return estimate(anchored_of_weights, counts, k)
 
@@ -251,6 +254,7 @@ def saber_anchored_interval(
     <BLANKLINE>
            [[0.95, 0.98]]])
     """
+    check_arguments("saber_anchored_interval", locals())
     check_interval(prob, "eti")
     ks = check_k(k)
     z = sp.ndtri((1 + prob) / 2)
@@ -332,7 +336,8 @@ def saber_budget(counts: Counts, target: float | Iterable[float]) -> xr.DataArra
     array([[1.0000000e+02, 3.0105096e+07],
            [1.0000000e+02, 1.9466000e+05]])
     """
-    targets = np.array(list(target) if isinstance(target, Iterable) else [target], dtype=float)
+    check_arguments("saber_budget", locals())
+    targets = np.array(listed(target), dtype=float)
     bad = targets[~((targets > 0) & (targets < 1))]
     if len(bad) or not len(targets):
         raise OptionError(

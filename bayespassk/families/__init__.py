@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from bayespassk.errors import FitFileError, OptionError
@@ -16,6 +17,7 @@ from bayespassk.families.logit_normal import LogitNormal
 from bayespassk.families.mixture import Mixture
 from bayespassk.families.scaled_beta import ScaledBeta
 from bayespassk.families.verified import Verified
+from bayespassk.options import check_text, shown
 
 __all__ = [
     "FAMILIES",
@@ -32,6 +34,7 @@ __all__ = [
     "ScaledBeta",
     "Verified",
     "ZeroInflated",
+    "as_family",
     "default_family",
     "family_from_name",
     "family_from_spec",
@@ -55,6 +58,39 @@ def default_family() -> Family:
     return ZeroInflated(LibbyNovick())
 
 
+def as_family(family: Family | str | None) -> Family:
+    """Return a family that was given, the one of a name, or the default for None.
+
+    Raises
+    ------
+    OptionError
+        If it is none of these.
+    """
+    if family is None:
+        return default_family()
+    if isinstance(family, str):
+        return family_from_name(family)
+    if not isinstance(family, Family):
+        raise OptionError(
+            f"family must be a family such as bp.Beta(), or a name such as 'beta'; got "
+            f"{shown(family)}"
+        )
+    _check_priors(family)
+    return family
+
+
+def _check_priors(family: Family) -> None:
+    """Raise an error unless what should be priors are priors, in the components too."""
+    for one in fields(family):
+        value = getattr(family, one.name)
+        if one.type in (Prior, "Prior") and not isinstance(value, Prior):
+            raise OptionError(
+                f"{one.name} of {family.full_name} must be a bp.Prior; got {shown(value)}"
+            )
+    for component in family.components:
+        _check_priors(component)
+
+
 def family_names() -> dict[str, str]:
     """Return the names that `family_from_name` knows, each with when to use it.
 
@@ -74,6 +110,7 @@ def family_from_name(name: str) -> Family:
     OptionError
         If no family has that name.
     """
+    check_text(name, "the name of a family")
     for prefix, wrapper in WRAPPERS.items():
         if name.startswith(f"{prefix}-"):
             return wrapper(family_from_name(name.removeprefix(f"{prefix}-")))

@@ -13,6 +13,7 @@ from scipy import special as sp
 from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.errors import OptionError
+from bayespassk.options import check_number, check_text
 from bayespassk.runs import Runs
 from bayespassk.special import NUMPY, Special
 
@@ -75,6 +76,10 @@ class Prior:
     spread: float | None = None
 
     def __post_init__(self) -> None:
+        for name, value in (("loc", self.loc), ("scale", self.scale), ("spread", self.spread)):
+            if value is not None or name != "spread":
+                check_number(value, f"{name} of a prior")
+        check_text(self.kind, "kind of a prior")
         if not (math.isfinite(self.loc) and math.isfinite(self.scale) and self.scale > 0):
             raise OptionError(
                 "a prior needs a finite loc and a finite, positive scale; got "

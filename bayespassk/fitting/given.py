@@ -1,6 +1,7 @@
 """A fit from draws that were made elsewhere."""
 
 import json
+import re
 from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
-from bayespassk.families import Family
+from bayespassk.families import Family, as_family
 from bayespassk.families.base import declared
 from bayespassk.families.dependent import dependence
 from bayespassk.families.quadrature import prior_parameters
@@ -29,7 +31,7 @@ OUTER = ("chain", "draw")
 def from_posterior(
     posterior: xr.DataTree | xr.Dataset,
     counts: Counts,
-    family: Family,
+    family: Family | str,
     *,
     random_seed: int | None = None,
 ) -> xr.DataTree:
@@ -48,8 +50,8 @@ def from_posterior(
         sample_stats are kept, the former if it holds the same names.
     counts : Counts
         What the draws were conditioned on.
-    family : Family
-        The distribution of p over problems. Its priors should be those of the model: what says how
+    family : Family or str
+        The distribution of p over problems, or its name. Its priors should be those of the model: what says how
         much of a forecast is prior (:func:`sensitivity`, a warning) rests on them; nothing else.
     random_seed : int, optional
         The seed of the fit, which forecasts and checks use if they are not given another.
@@ -86,7 +88,9 @@ def from_posterior(
     >>> bp.summarize(bp.forecast(fit, 10))["mean"].round(1).item()
     0.8
     """
-    _check(posterior, counts, family)
+    check_arguments("from_posterior", locals())
+    family = as_family(family)
+    _refuse_dependent(family)
     if isinstance(posterior, xr.DataTree):
         groups = {name: group.to_dataset() for name, group in posterior.children.items()}
     else:
@@ -109,9 +113,7 @@ def from_posterior(
         "sampler": _sampler(groups["posterior"].attrs),
         "pooling": "none",
         "random_seed": seed,
-        "sampling": json.dumps(
-            {"draws": draws, "tune": 0, "chains": chains, "target_accept": None}
-        ),
+        "sampling": json.dumps({"draws": draws, "tune": 0, "chains": chains, "target_accept": 0.0}),
         "input_sha256": counts.sha256(),
         "stopping": counts.stopping,
         "hierarchy": setup.hierarchy.to_json(),
@@ -127,17 +129,7 @@ def from_posterior(
     return as_tree(counts, family, found, prior, stats, attrs, report)
 
 
-def _check(posterior: Any, counts: Any, family: Any) -> None:
-    """Refuse what is not of the right kind."""
-    if not isinstance(posterior, xr.DataTree | xr.Dataset):
-        raise OptionError(
-            "draws must be an xarray.DataTree with the group posterior, or that Dataset; got "
-            f"{type(posterior).__name__}. What to do: az.from_dict({{'posterior': draws}})"
-        )
-    if not isinstance(counts, Counts):
-        raise OptionError(f"counts must be a bayespassk.Counts; got {type(counts).__name__}")
-    if not isinstance(family, Family):
-        raise OptionError(f"family must be a family such as bp.Beta(); got {family!r}")
+def _refuse_dependent(family: Family) -> None:
     if dependence(family) is not None:
         raise OptionError(
             "draws of a family whose attempts depend on each other are made by bp.fit alone; got "
@@ -240,4 +232,5 @@ def _with_divergences(
 def _sampler(attrs: Mapping[Any, Any]) -> str:
     """Return what made the draws, if they say so."""
     library = attrs.get("inference_library")
-    return f"{library} {attrs.get('inference_library_version', '')}".strip() if library else "given"
+    said = f"{library} {attrs.get('inference_library_version', '')}" if library else "given"
+    return re.sub(r"[^0-9A-Za-z .+!_-]", "", said).strip()[:64] or "given"

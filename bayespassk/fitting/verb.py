@@ -13,9 +13,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.counts import Counts
 from bayespassk.errors import FitFileError, OptionError, PoolingWarning, PriorDrivenWarning
-from bayespassk.families import Family, default_family, family_from_spec
+from bayespassk.families import Family, as_family, family_from_spec
 from bayespassk.families.dependent import dependence
 from bayespassk.fitting.advi import advi
 from bayespassk.fitting.building import built
@@ -41,7 +42,7 @@ type Method = Literal["auto", "quadrature", "nuts", "advi", "fullrank_advi"]
 
 def build_model(
     counts: Counts,
-    family: Family | None = None,
+    family: Family | str | None = None,
     *,
     pooling: Pooling | Literal["auto"] = "auto",
     covariates: str | Iterable[str] | None = None,
@@ -58,9 +59,9 @@ def build_model(
     ----------
     counts : Counts
         The attempts.
-    family : Family, default ZeroInflated(LibbyNovick())
-        The distribution of p over problems, with its priors. The default is what forecast best
-        on published logs; `docs/explanation/accuracy.md` has the figures.
+    family : Family or str, default ZeroInflated(LibbyNovick())
+        The distribution of p over problems, with its priors, or its name, as "beta". The default is
+        what forecast best on published logs; `docs/explanation/accuracy.md` has the figures.
     pooling, covariates
         As for :func:`fit`.
     latent : bool
@@ -101,7 +102,8 @@ def build_model(
     >>> [variable.name for variable in model.free_RVs + model.observed_RVs]
     ['log_a', 'logit_mean', 'successes']
     """
-    family = default_family() if family is None else family
+    check_arguments("build_model", locals())
+    family = as_family(family)
     pooling = _pooling(counts, pooling)
     if pooling == "within":
         raise OptionError(
@@ -117,7 +119,7 @@ def build_model(
 
 def fit(
     counts: Counts,
-    family: Family | None = None,
+    family: Family | str | None = None,
     *,
     method: Method = "auto",
     pooling: Pooling | Literal["auto"] = "auto",
@@ -136,9 +138,9 @@ def fit(
     counts : Counts
         The attempts. Attempts may differ between problems and may have been stopped by any rule
         that looked only at outcomes.
-    family : Family, default ZeroInflated(LibbyNovick())
-        The distribution of p over problems, with its priors. The default is what forecast best
-        on published logs; `docs/explanation/accuracy.md` has the figures.
+    family : Family or str, default ZeroInflated(LibbyNovick())
+        The distribution of p over problems, with its priors, or its name, as "beta". The default is
+        what forecast best on published logs; `docs/explanation/accuracy.md` has the figures.
     method : {"auto", "quadrature", "nuts", "advi", "fullrank_advi"}
         "nuts" samples the posterior. "quadrature" sums it over lattices, for families of up to
         three parameters, or four with inflations, and without covariates: the same posterior in a
@@ -170,7 +172,7 @@ def fit(
         Repeats the result, bit by bit on the same machine and versions. Drawn and recorded in
         the fit if not given.
     progress : bool
-        Show progress on standard error if that is a terminal.
+        Show progress on standard error: a bar in a terminal, elsewhere a line now and then.
 
     Returns
     -------
@@ -212,10 +214,11 @@ def fit(
     with the number of problems. The first fit of a process by NUTS or ADVI compiles the model,
     which takes seconds.
     """
+    check_arguments("fit", locals())
     return fit_with(
         "student-t",
         counts,
-        default_family() if family is None else family,
+        as_family(family),
         method,
         pooling,
         covariates,

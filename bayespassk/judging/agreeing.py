@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.asking.guard import agreements, contradicted
 from bayespassk.families import Family, Verified, default_family, family_from_name
 from bayespassk.families.dependent import dependence
@@ -75,6 +76,7 @@ def agreement(fit: xr.DataTree, families: Iterable[str | Family] | None = None) 
     >>> list(table["family"])
     ['beta', 'kumaraswamy', 'beta', 'kumaraswamy']
     """
+    check_arguments("agreement", locals())
     fitted = opened(fit)
     if families is None:
         chosen = others_than(fitted.family)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.asking.influence import FAR, LIMIT
 from bayespassk.asking.pass_at_k import PassAtK
@@ -92,6 +93,7 @@ def average(
     >>> bp.average(fits, [1, 100, 10_000]).dims
     ('chain', 'draw', 'system', 'k')
     """
+    check_arguments("average", locals())
     ks = check_k(k)
     check_target(target)
     named = named_fits(fits)
@@ -163,6 +165,7 @@ def disagreement(
     >>> list(table.columns)
     ['system', 'k', 'family_share', 'beta', 'kumaraswamy']
     """
+    check_arguments("disagreement", locals())
     ks = check_k(k)
     check_target(target)
     named = named_fits(fits)

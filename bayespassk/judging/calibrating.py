@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.asking.pass_at_k import PassAtK
 from bayespassk.asking.question import ask
 from bayespassk.errors import (
@@ -16,10 +17,10 @@ from bayespassk.errors import (
     OptionError,
     PriorDrivenWarning,
 )
-from bayespassk.families import Family, default_family
+from bayespassk.families import Family, as_family
 from bayespassk.families.base import draw_prior
 from bayespassk.fitting.verb import fit
-from bayespassk.options import TARGETS, check_k, seed_of
+from bayespassk.options import TARGETS, check_k, listed, seed_of
 from bayespassk.posterior.diagnostics import MAX_PARETO_K, diagnostics_of
 from bayespassk.posterior.fitted import Fitted, opened
 from bayespassk.simulating import made_with
@@ -37,7 +38,7 @@ TIE = 1e-12
 
 
 def calibrate(
-    family: Family | None = None,
+    family: Family | str | None = None,
     *,
     problems: int = 40,
     attempts: ArrayLike = 100,
@@ -102,8 +103,15 @@ def calibrate(
     >>> ranks.sizes["simulation"]
     4
     """
-    family = default_family() if family is None else family
-    made = np.broadcast_to(np.asarray(attempts), (problems,))
+    check_arguments("calibrate", locals())
+    family = as_family(family)
+    each = np.array(listed(attempts), dtype=np.int64)
+    if len(each) not in (1, problems):
+        raise OptionError(
+            f"attempts must be one number, or one for each of the {problems:,} problems; got "
+            f"{len(each):,}"
+        )
+    made = np.broadcast_to(each, (problems,))
     if simulations < 1 or problems < 1 or made.min() < 1:
         raise OptionError(
             "calibration needs at least one simulation, one problem and one attempt at each; got "
@@ -147,6 +155,7 @@ def summarize_calibration(ranks: xr.Dataset, bins: int = 10) -> "pd.DataFrame":
     -----
     With S simulations the standard error of a coverage c is sqrt(c (1 - c) / S).
     """
+    check_arguments("summarize_calibration", locals())
     import pandas as pd
     from scipy import stats
 

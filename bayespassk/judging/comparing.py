@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats
 from bayespassk.cells import Cells
 from bayespassk.errors import OptionError
@@ -100,6 +101,7 @@ def compare(fits: Fits, *, exact: bool = True, progress: bool = True) -> "pd.Dat
     >>> list(table["system"].unique())
     ['small', 'large', 'all']
     """
+    check_arguments("compare", locals())
     return compared(named_fits(fits), exact=exact, progress=progress)
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special as sp
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
-from bayespassk.options import FINDING, system_seed
+from bayespassk.options import FINDING, seed_of, system_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,10 +85,10 @@ def independence(
     Notes
     -----
     Where attempts were ended by what was seen (``attempts.attrs["stopping"]``, which
-    :func:`bayespassk.read_attempts` sets), successes are the last by design, and "order" is left
-    out. Only outcomes at problems that were solved sometimes, and not always, tell anything. Counts
-    alone, without runs or order, never tell: attempts that depend on each other make the same
-    counts as problems that differ more.
+    :func:`bayespassk.read_attempts` sets), successes are the last by design, and "order", "runs"
+    and what follows of these are left out. Only outcomes at problems that were solved sometimes,
+    and not always, tell anything. Counts alone, without runs or order, never tell: attempts that
+    depend on each other make the same counts as problems that differ more.
 
     References
     ----------
@@ -107,17 +108,19 @@ def independence(
     >>> bool(table.loc["runs", "p_value"] < 0.01), bool(table.loc["runs", "lower"] > 0.05)
     (True, True)
     """
+    check_arguments("independence", locals())
     import pandas as pd
 
+    seed = seed_of(random_seed)
     columns = ["system", "question", "value", "lower", "upper", "p_value", "finding"]
     if isinstance(attempts, Counts):
         _check_permutations(permutations)
-        return pd.DataFrame(_of_counts(attempts, permutations, random_seed), columns=columns)
+        return pd.DataFrame(_of_counts(attempts, permutations, seed), columns=columns)
     frame = _checked(attempts, permutations)
     fixed = attempts.attrs.get("stopping", "fixed") == "fixed"
     rows = []
     for name, mine in frame.groupby("_system", sort=False):
-        rng = np.random.default_rng([system_seed(random_seed, str(name)), 7])
+        rng = np.random.default_rng([system_seed(seed, str(name)), 7])
         rows += [{"system": name} | row for row in _of_system(mine, fixed, permutations, rng)]
     return pd.DataFrame(rows, columns=columns)
 
@@ -128,6 +131,9 @@ def _of_counts(counts: Counts, permutations: int, random_seed: int) -> list[dict
     for position, name in enumerate(counts.systems):
         mine = counts.system_index == position
         runs = None if counts.runs is None else counts.runs.of_rows(mine)
+        if counts.stopping != "fixed":
+            rows.append({"system": name} | _nothing(ENDED))
+            continue
         if runs is None or len(runs.row) == len(np.unique(runs.row)):
             rows.append({"system": name} | _nothing(NOT_TESTABLE))
             continue
@@ -155,6 +161,10 @@ def _nothing(finding: str) -> dict[str, Any]:
 NOT_TESTABLE = (
     "not testable from counts alone: attempts that depend on each other make the same counts as "
     "problems that differ more. Keep which run (seed, day, worker) each attempt is of"
+)
+ENDED = (
+    "not testable: attempts were ended by their outcomes, so that successes are in the last run "
+    "by design"
 )
 NOTHING_TELLS = "not testable: every problem was solved always or never, whatever the run"
 
@@ -240,7 +250,8 @@ def _of_system(
     if "run" in frame and frame["run"].nunique() > 1 and kept.any():
         run = frame["run"].astype(str).factorize()[0]
         runs = _Runs.of(np.unique(problem[kept], return_inverse=True)[1], run[kept], success[kept])
-        yield from _runs(runs, _Runs.of(problem, run, success), permutations, rng)
+        if fixed:
+            yield from _runs(runs, _Runs.of(problem, run, success), permutations, rng)
         yield from _copies(problem[kept], run[kept], success[kept], (solved / made)[problem[kept]])
     if fixed and kept.any() and made.max() > 2:
         places = [problem] if "run" not in frame else [problem, frame["run"].factorize()[0]]

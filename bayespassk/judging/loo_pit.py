@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells
 from bayespassk.counts import batch_size
@@ -82,6 +83,7 @@ def loo_pit(fit: xr.DataTree, *, random_seed: int | None = None) -> xr.DataArray
     >>> bp.loo_pit(fit).dims
     ('row',)
     """
+    check_arguments("loo_pit", locals())
     fitted = opened(fit)
     if dependence(fitted.family) is not None:
         raise OptionError(

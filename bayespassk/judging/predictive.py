@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats
 from bayespassk.asking.influence import log_prior_of
 from bayespassk.errors import OptionError
@@ -64,6 +65,7 @@ def add_predictive(
     >>> bp.add_predictive(fit)["posterior_predictive"]["successes"].dims
     ('chain', 'draw', 'row')
     """
+    check_arguments("add_predictive", locals())
     fitted = opened(fit)
     rows = len(fitted.attempts)
     if fitted.draws * rows > LOG_LIKELIHOOD_LIMIT:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats
 from bayespassk.asking.influence import log_densities, prior_shift, shares
 from bayespassk.asking.pass_at_k import PassAtK
 from bayespassk.asking.question import ask
 from bayespassk.errors import OptionError
-from bayespassk.families import Family
+from bayespassk.families import Family, as_family
 from bayespassk.families.base import draw_prior
 from bayespassk.options import Target, check_k, seed_of
 from bayespassk.posterior.fitted import Fitted, opened
@@ -23,7 +24,11 @@ __all__ = ["prior_predictive", "sensitivity", "sensitivity_of"]
 
 
 def prior_predictive(
-    family: Family, k: float | Iterable[float], *, draws: int = 4000, random_seed: int | None = None
+    family: Family | str,
+    k: float | Iterable[float],
+    *,
+    draws: int = 4000,
+    random_seed: int | None = None,
 ) -> xr.DataArray:
     """Return pass@k of a new problem under the prior of a family: what it says before any attempt.
 
@@ -61,10 +66,11 @@ def prior_predictive(
     >>> prior.quantile([0.25, 0.5, 0.75], "draw").round(2).values[1]
     array([0.04, 0.45, 0.92])
     """
+    check_arguments("prior_predictive", locals())
     ks = check_k(k)
     if draws < 1:
         raise OptionError(f"draws must be at least 1; got {draws!r}")
-    seed = seed_of(random_seed)
+    family, seed = as_family(family), seed_of(random_seed)
     free = draw_prior(family, np.random.default_rng(seed), (draws,))
     values = -np.expm1(family.log_moment(family.natural(free), 0.0, ks.astype(float)))
     return xr.DataArray(
@@ -154,6 +160,7 @@ def sensitivity(
     >>> bool((table["prior_share"] < 0.5).all())
     True
     """
+    check_arguments("sensitivity", locals())
     ks, fitted = check_k(k), opened(fit)
     # No warning: the table says the same, and more.
     draws = ask(fitted, PassAtK(ks), target, random_seed, warn=False)

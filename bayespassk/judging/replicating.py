@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import CHUNK, Floats, Ints
 from bayespassk.asking.agreement import LEFT, Agreement, agreement
 from bayespassk.cells import Cells, coded, distinct
@@ -120,6 +121,7 @@ def check(fit: xr.DataTree, *, random_seed: int | None = None, draws: int = 1000
     >>> float(found["p_value"].sel(system="small", statistic="unsolved")) > 0.05
     True
     """
+    check_arguments("check", locals())
     if draws < 100:
         raise OptionError(f"draws must be at least 100; got {draws!r}")
     return checked(opened(fit), random_seed, draws)
@@ -177,6 +179,7 @@ def summarize_check(check: xr.Dataset) -> "pd.DataFrame":
         95% of what is to be expected if the family is right; the finding says "misses" where
         p_value is below 0.05 (see :func:`check` for how often that is).
     """
+    check_arguments("summarize_check", locals())
     names = [*NUMBERS, "finding"]
     table = check[names].to_dataframe().reset_index()[["system", "statistic", *names]]
     order = {str(name): i for i, name in enumerate(check["system"].values)}

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from bayespassk.arguments import check_arguments
 from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
 from bayespassk.logs.csv_table import read_csv
@@ -49,6 +50,7 @@ def load_example(name: Literal["simulated", "arithmetic"] = "simulated") -> Coun
     >>> float((1 - (1 - p) ** 1_000_000).mean().round(3))
     0.98
     """
+    check_arguments("load_example", locals())
     if name not in tuple(EXAMPLES):
         raise OptionError(
             f"name must be that of an example, {' or '.join(map(repr, EXAMPLES))}; got {name!r}"

@@ -1,5 +1,7 @@
 """From attempts to counts: outcomes, what has none, and what occurs twice. For all formats."""
 
+import hashlib
+import json
 import math
 from array import array
 from collections.abc import Mapping, Sequence
@@ -12,13 +14,25 @@ from numpy.typing import NDArray
 
 from bayespassk.counts import Counts
 from bayespassk.errors import CountsError, OptionError
+from bayespassk.runs import Runs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ERRORS", "Outcome", "Tally"]
+__all__ = ["ERRORS", "MORE", "RUNS", "Outcome", "Tally"]
 
 ERRORS = ("raise", "drop", "fail")
+
+NO_RUN = "(no run)"
+
+RUNS = ("files",)
+"""What may be runs of one system, in which problems occur again."""
+
+MORE = (
+    "run", "seed", "temperature", "epoch", "batch", "worker", "date", "completion",
+    "tokens", "input_tokens", "output_tokens", "seconds", "dollars", "cluster",
+)  # fmt: skip
+"""What may be known of an attempt besides its outcome; of a completion its hash is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +130,16 @@ class Tally:
     stopping : str, optional
         How attempts were ended; goes before what the log says.
     keep : bool
-        Keep each attempt with its outcome, in the order of the log, for :meth:`attempts`; then a
-        problem may be in several files, each a run.
+        Keep each attempt with its outcome, in the order of the log, for :meth:`attempts`.
+    several : bool
+        Whether a problem may be in several files, each a run.
     runs : sequence of str
         Columns of a table that say together of which run an attempt is.
+
+    Attributes
+    ----------
+    parts : bool
+        Whether the files are parts of one log, in which attempts at a problem may be anywhere.
     """
 
     def __init__(
@@ -130,6 +150,7 @@ class Tally:
         benchmark: str | None = None,
         stopping: str | None = None,
         keep: bool = False,
+        several: bool = False,
         runs: Sequence[str] = (),
     ):
         if errors not in ERRORS:
@@ -151,16 +172,45 @@ class Tally:
         self._seen_row, self._seen_attempt = array("i"), array("q")
         self._labels: dict[str, int] = {}
         self._broken: dict[str, list[Any]] = {}
+        self._again: set[int] = set()
+        self._of_file: dict[str, str] = {}
+        self.notes: dict[str, None] = {}
         self._first_without = ""
         self._covariates: list[Mapping[str, Any]] = []
-        self.keeps, self.runs = keep, tuple(runs)
+        self.keeps, self.several, self.runs = keep, several, tuple(runs)
+        self.parts = False
         self._kept_row, self._kept_outcome, self._kept_run = array("i"), array("b"), array("i")
         self._run_names: dict[str, int] = {}
+        self._about: dict[str, list[Any]] = {}
+        self._pieces: dict[tuple[int, str], list[int]] = {}
 
-    def begin(self, path: Path) -> None:
-        """Say that what follows is from another file, in which no problem may occur again."""
+    def begin(self, path: Path | str, names: Mapping[str, str] | None = None) -> None:
+        """Say that what follows is from another file, in which no problem may occur again.
+
+        `names` are those that the path gives to "system", "benchmark" and "run".
+        """
         self._file += 1
-        self._files.append(str(path))
+        self._of_file = dict(names or {})
+        self._files.append(self._of_file.get("run", str(path)))
+
+    @property
+    def files_read(self) -> list[str]:
+        """The files, or the runs that their paths name, in order."""
+        return self._files[1:]
+
+    @property
+    def system_given(self) -> str | None:
+        """The name of the system that goes before that of the log."""
+        return self.system or self._of_file.get("system")
+
+    @property
+    def benchmark_given(self) -> str | None:
+        """The name of the benchmark that goes before that of the log."""
+        return self.benchmark or self._of_file.get("benchmark")
+
+    def note(self, text: str) -> None:
+        """Remember what is to be said of how the log was read."""
+        self.notes[text] = None
 
     def row(
         self,
@@ -170,9 +220,7 @@ class Tally:
         covariates: Mapping[str, Any] | None = None,
     ) -> int:
         """Return the number of the row of a problem; a new one if it was not seen before."""
-        system = self.system or system or "system"
-        benchmark = self.benchmark or benchmark or "benchmark"
-        key = (str(benchmark), str(system), str(problem))
+        key = self._key(problem, system, benchmark)
         row = self._rows.get(key)
         if row is None:
             row = self._rows[key] = len(self._rows)
@@ -180,34 +228,64 @@ class Tally:
                 column.append(0)
             self._owner.append(self._file)
             self._covariates.append(covariates or {})
-        elif self._owner[row] != self._file and not self.keeps:
+        elif self._owner[row] != self._file and (self.several or self.parts):
+            self._owner[row] = self._file
+        elif self._owner[row] != self._file:
             first = self._files[self._owner[row]]
             self._owner[row] = self._file
             self._breaks(
                 "each (benchmark, system, problem) must be in one file",
                 f"problem {key[2]!r} of system {key[1]!r} is in {first} and in "
                 f"{self._files[self._file]}",
-                "if these are different systems, read the files one by one and name each, as in "
-                "system='a' (--system a)",
+                "if the files are runs of one system, say so: runs='files' (--runs files); if they "
+                "are of different systems that the paths name, system_from='path' (--system-from "
+                "path), or read the files one by one, each with its system='a' (--system a)",
+                times=int(row not in self._again),
                 unit="problems",
             )
+            self._again.add(row)
         return row
 
-    def knows(self, problem: Any, benchmark: str | None = None) -> bool:
+    def _key(self, problem: Any, system: Any, benchmark: Any) -> tuple[str, str, str]:
+        system = self.system_given or _named(system) or "system"
+        benchmark = self.benchmark_given or _named(benchmark) or "benchmark"
+        return str(benchmark), str(system), str(problem)
+
+    def knows(self, problem: Any, system: Any = None, benchmark: Any = None) -> bool:
         """Return whether a problem of the file that is read has a row."""
-        key = (str(self.benchmark or benchmark or "benchmark"), str(self.system or "system"))
-        row = self._rows.get((*key, str(problem)))
+        row = self._rows.get(self._key(problem, system, benchmark))
         return row is not None and self._owner[row] == self._file
 
     def add(
-        self, row: int, outcome: int | None, where: str = "", times: int = 1, kept: bool = False
+        self,
+        row: int,
+        outcome: int | None,
+        where: str = "",
+        times: int = 1,
+        kept: bool = False,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         """Add an attempt, or several alike; an outcome of None is none.
 
-        `kept` says that :meth:`keep` was told of it.
+        `kept` says that :meth:`keep` was told of it, `about` is what else is known of the attempt,
+        by the names of `MORE`.
         """
         if self.keeps and not kept:
-            self.keep(np.full(times, row), np.full(times, -1 if outcome is None else outcome))
+            known = dict(about or {})
+            run = known.pop("run", None)
+            self.keep(
+                np.full(times, row),
+                np.full(times, -1 if outcome is None else outcome),
+                None if run is None else [str(run)] * times,
+                {name: [one] * times for name, one in known.items()},
+            )
+        run = (about or {}).get("run")
+        if run is None and self.several and not self.parts:
+            run = self._files[self._file]
+        if run is not None and not self.keeps:
+            piece = self._pieces.setdefault((row, str(run)), [0, 0, 0])
+            piece[2 if outcome is None else 0] += times
+            piece[1] += times * (outcome or 0)
         if outcome is None:
             self._without[row] += times
             self.log_errored += times
@@ -217,9 +295,20 @@ class Tally:
             self._successes[row] += times * outcome
 
     def keep(
-        self, rows: NDArray[Any], outcomes: NDArray[Any], runs: Sequence[str] | None = None
+        self,
+        rows: NDArray[Any],
+        outcomes: NDArray[Any],
+        runs: Sequence[str] | None = None,
+        about: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
-        """Keep attempts in their order: 1, 0, or -1 for no outcome; runs are files by default."""
+        """Keep attempts in their order: 1, 0, or -1 for no outcome; runs are files by default.
+
+        `about` has what else is known of each of them, by the names of `MORE`.
+        """
+        for name, values in (about or {}).items():
+            column = self._about.setdefault(name, [])
+            column.extend([None] * (len(self._kept_row) - len(column)))
+            column.extend(map(_hashed, values) if name == "completion" else values)
         if runs is None:
             codes = np.full(len(rows), self._code(self._files[self._file]), dtype=np.int32)
         else:
@@ -239,11 +328,21 @@ class Tally:
         row = np.frombuffer(self._kept_row, dtype=np.int32)
         outcome = np.frombuffer(self._kept_outcome, dtype=np.int8)
         run = np.frombuffer(self._kept_run, dtype=np.int32)
-        names = pd.DataFrame(list(self._rows), columns=["benchmark", "system", "problem"])
+        columns = ("benchmark", "system", "problem")
+        names = pd.DataFrame(list(self._rows), columns=columns, dtype=object)
+        if len(names):  # or a rule for names is broken
+            text = {one: names[one].to_numpy() for one in columns}
+            none = dict.fromkeys(("attempts", "successes"), np.zeros(len(names), dtype=np.int64))
+            Counts.from_dataframe(pd.DataFrame(text | none, dtype=object))
         frame = names.iloc[row].reset_index(drop=True)
-        frame["run"] = np.array(list(self._run_names), dtype=object)[run]
+        frame["run"] = pd.Series(np.array(list(self._run_names), dtype=object)[run], dtype=object)
         frame["attempt"] = frame.groupby(["benchmark", "system", "problem"], sort=False).cumcount()
         frame["success"] = outcome.astype(np.int64)
+        for name in MORE:
+            column = self._about.get(name, [])
+            if any(one is not None for one in column):
+                column.extend([None] * (len(row) - len(column)))
+                frame[name] = _as_numbers(pd.Series(column, dtype=object), name)
         if self.errors == "fail":
             frame["success"] = frame["success"].clip(lower=0)
         frame = frame[frame["success"] >= 0].reset_index(drop=True)
@@ -258,10 +357,11 @@ class Tally:
         where: str,
         times: int = 1,
         kept: bool = False,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         """Add attempts that were scored, or remember that their score cannot be read."""
         try:
-            self.add(row, outcome(score), where, times, kept)
+            self.add(row, outcome(score), where, times, kept, about)
         except CountsError as error:
             self._attempts[row] += times
             shown = repr(score)
@@ -281,20 +381,26 @@ class Tally:
 
     def name_attempt(self, row: int, attempt: Any) -> None:
         """Remember the number or name of an attempt, which may occur once in a row (and run)."""
-        if self.keeps:
+        if self.several and not self.parts:
             attempt = f"{self._file}: {attempt}"
         if not isinstance(attempt, int) or not 0 <= attempt < 2**62:
             attempt = -1 - self._labels.setdefault(str(attempt), len(self._labels))
         self._seen_row.append(row)
         self._seen_attempt.append(attempt)
 
-    def name_attempts(self, rows: NDArray[Any], attempts: Sequence[Any] | NDArray[Any]) -> None:
-        """Remember the names of many attempts, given as text."""
+    def name_attempts(
+        self,
+        rows: NDArray[Any],
+        attempts: Sequence[Any] | NDArray[Any],
+        runs: Sequence[str] | None = None,
+    ) -> None:
+        """Remember the names of many attempts, given as text, and their runs."""
         import pandas as pd
 
-        if self.keeps:
-            recent = np.frombuffer(self._kept_run, dtype=np.int32)[-len(rows) :]
-            attempts = [f"{run}: {one}" for run, one in zip(recent, attempts, strict=True)]
+        if runs is not None:
+            attempts = [f"{run}: {one}" for run, one in zip(runs, attempts, strict=True)]
+        if self.several and not self.parts:
+            attempts = [f"{self._file}: {one}" for one in attempts]
         codes, names = pd.factorize(np.asarray(attempts, dtype=object))
         known = [self._labels.setdefault(str(name), len(self._labels)) for name in names]
         self._seen_row.frombytes(rows.astype(np.int32).tobytes())
@@ -326,16 +432,40 @@ class Tally:
         if self.errors == "fail":
             attempts += np.array(self._without, dtype=np.int64)
         benchmark, system, problem = zip(*self._rows, strict=True) if self._rows else ((), (), ())
+        successes = np.array(self._successes, dtype=np.int64)
         return Counts(
+            runs=self._runs(attempts, successes),
             benchmark=benchmark,
             system=system,
             problem=problem,
             attempts=attempts,
-            successes=np.array(self._successes, dtype=np.int64),
+            successes=successes,
             stopping=self.stopping or self._noted or "fixed",
             covariates={
                 name: [described.get(name) for described in self._covariates] for name in covariates
             },
+        )
+
+    def _runs(self, attempts: NDArray[np.int64], successes: NDArray[np.int64]) -> Runs | None:
+        """Return how attempts divide into runs; None if there is one, or none is known."""
+        if len({name for _, name in self._pieces}) < 2:
+            return None
+        row = np.array([one for one, _ in self._pieces], dtype=np.int64)
+        names = [name for _, name in self._pieces]
+        made, solved, without = np.array(list(self._pieces.values()), dtype=np.int64).T
+        if self.errors == "fail":
+            made = made + without
+        runs = Runs.of(row, names, made, solved)
+        left = attempts - runs.totals(len(attempts))[0]
+        if not left.any():
+            return runs
+        # Planned and not there, of which no run is known.
+        every = np.arange(len(attempts))
+        return Runs.of(
+            np.append(row, every),
+            [*names, *[NO_RUN] * len(every)],
+            np.append(made, left),
+            np.append(solved, successes - runs.totals(len(attempts))[1]),
         )
 
     @property
@@ -396,3 +526,28 @@ class Tally:
             rows=len(repeats),
             first=first + 1,
         )
+
+
+def _as_numbers(column: "pd.Series[Any]", name: str) -> "pd.Series[Any]":
+    """Return a column of numbers as such, also where a table has them as text."""
+    import pandas as pd
+
+    if name not in ("completion", "date", "worker", "cluster"):
+        try:
+            return pd.to_numeric(column)
+        except (ValueError, TypeError, OverflowError):
+            pass
+    return column
+
+
+def _named(name: Any) -> Any:
+    """Return a name, or None if it is missing: 0 and "" differ."""
+    return None if name is None or str(name).strip() == "" else name
+
+
+def _hashed(completion: Any) -> str | None:
+    """Return what tells whether two completions are the same."""
+    if completion is None:
+        return None
+    text = completion if isinstance(completion, str) else json.dumps(completion, default=str)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]

@@ -7,16 +7,17 @@ from pathlib import Path
 from bayespassk.errors import CountsError, OptionError
 from bayespassk.logs.attempts import Outcome, Tally
 from bayespassk.logs.files import records
-from bayespassk.logs.peeking import Peek
+from bayespassk.logs.peeking import JSON, Peek
 
 __all__ = ["is_one", "read"]
 
 KEYS = ("i", "n", "flagged")
+MOST_ATTEMPTS = 2**40
 
 
 def is_one(seen: Peek) -> bool:
     """Return whether a file holds attempts of Best-of-N Jailbreaking."""
-    return seen.kind == "object" and set(KEYS) <= set(seen.record)
+    return seen.kind in JSON and set(KEYS) <= set(seen.record)
 
 
 @dataclass
@@ -34,22 +35,23 @@ def read(path: Path, tally: Tally, *, batch: int | None = None) -> None:
     if batch is not None and (not isinstance(batch, int) or batch < 1):
         raise OptionError(f"batch must be a whole number of attempts from 1; got {batch!r}")
     outcome, problems = Outcome(), dict[str, _Problem]()
-    for number, record in records(path):
+    for where, record in records(path):
         if not set(KEYS) <= set(record):
             raise CountsError(
-                f"{path}: line {number:,}: an attempt must have {', '.join(KEYS)}; this has "
+                f"{path}: {where}: an attempt must have {', '.join(KEYS)}; this has "
                 f"{', '.join(repr(name) for name in list(record)[:12])}"
             )
         name, n = str(record["i"]), record["n"]
-        if not isinstance(n, int) or isinstance(n, bool) or not 0 <= n < 2**53:
+        if not isinstance(n, int) or isinstance(n, bool) or not 0 <= n < MOST_ATTEMPTS:
             raise CountsError(
-                f"{path}: line {number:,}: n must be the number of the attempt, from 0; got {n!r}"
+                f"{path}: {where}: n must be the number of the attempt, from 0 to 2^40; got "
+                f"{str(n)[:80]}"
             )
         one = problems.get(name)
         if one is None:
             one = problems[name] = _Problem(tally.row(name))
         tally.name_attempt(one.row, n)
-        tally.add_score(one.row, record["flagged"], outcome, f"line {number:,}")
+        tally.add_score(one.row, record["flagged"], outcome, where)
         one.attempts += 1
         one.last = max(one.last, n)
         if record["flagged"] is True and (one.first_success is None or n < one.first_success):
@@ -75,7 +77,9 @@ def _batch(problems: list[_Problem], batch: int | None) -> int:
         (one.last + 1 - one.first_success for one in problems if one.first_success is not None),
         default=1,
     )
-    possible = [size for size in range(least, most + 1) if most % size == 0]
+    small = [size for size in range(1, math.isqrt(most) + 1) if most % size == 0]
+    sizes = sorted({*small, *(most // size for size in small)})
+    possible = [size for size in sizes if size >= least]
     if len(possible) == 1:
         return possible[0]
     if possible or not ended:

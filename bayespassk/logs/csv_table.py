@@ -1,31 +1,33 @@
-"""CSV: one row per problem with its counts, or one row per attempt."""
+"""CSV and its like: commas, tabs or semicolons; one row per problem, or one per attempt."""
 
+import io
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from bayespassk.counts import COLUMNS, Counts, Provenance
+from bayespassk.arguments import check_arguments
+from bayespassk.counts import Counts, Provenance
 from bayespassk.errors import CountsError, OptionError
-from bayespassk.logs.attempts import Outcome, Tally
-from bayespassk.logs.files import ROWS, hashed, opened
-from bayespassk.logs.peeking import Peek
+from bayespassk.logs.attempts import Tally
+from bayespassk.logs.files import ROWS, hashed, of_short_lines, opened
+from bayespassk.logs.peeking import SEPARATORS, Peek, header_in
+from bayespassk.logs.tables import MISSING, NAMES, OURS, Asked, asked, read_frames, renamed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["add_attempts", "counts_in", "is_long", "is_one", "read", "read_csv", "renaming"]
+__all__ = ["is_one", "read", "read_csv"]
 
-MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "None"]
-NAMES = ("benchmark", "system", "problem")
-OURS = (*COLUMNS, "attempt", "success")
-WORDS = {"true": 1.0, "false": 0.0}
+LONGEST_HEADER = 2**20
+LONGEST_ROW = 2**24
+MOST_COLUMNS = 20_000
 
 
 def is_one(seen: Peek) -> bool:
-    """Return whether a file is a CSV table."""
+    """Return whether a file is a table of text."""
     return seen.kind == "table"
 
 
@@ -38,7 +40,8 @@ def read_csv(
     ----------
     path : path
         UTF-8 text, comma-separated, with a header. Columns problem, attempts and successes must
-        be there; system and benchmark may be; others are ignored.
+        be there; system and benchmark may be. Others are not used, which the provenance says; one
+        called model or llm is refused if there is no column system.
     stopping : str, default "fixed"
         How the attempts at a problem were ended; see :class:`bayespassk.Counts`.
     covariates : sequence of str
@@ -56,9 +59,16 @@ def read_csv(
     -----
     :func:`bayespassk.read` also takes other names of columns, one row per *attempt*, and logs.
     """
+    check_arguments("read_csv", locals())
     path = Path(path)
     try:
-        counts = _counts(path, Tally(stopping=stopping), {}, covariates)
+        tally = Tally(stopping=stopping)
+        counts = _read(path, tally, asked(covariates=covariates))
+        if counts is None:
+            raise CountsError(
+                "the columns problem, attempts and successes must be there; this has one row per "
+                "attempt. What to do: bp.read reads it"
+            )
     except CountsError as error:
         if str(error).startswith(str(path)):
             raise
@@ -71,6 +81,7 @@ def read_csv(
             files=(str(path),),
             sha256=(hashed(path),),
             attempts=int(counts.attempts.sum()),
+            notes=tuple(tally.notes),
         )
     )
 
@@ -83,196 +94,85 @@ def read(
     covariates: Iterable[str] = (),
     threshold: float | None = None,
     values: Mapping[Any, Any] | None = None,
+    encoding: str | None = None,
 ) -> Counts | None:
     """Return the counts in a table, or add its attempts to the tally."""
-    outcome = Outcome(threshold=threshold, values=values, words=WORDS)
-    columns = renaming(columns)
-    with opened(path) as file, _parsing(path):
-        header = [str(name) for name in _table(file, header=None, nrows=1, dtype=str).iloc[0]]
-    if not is_long(header, columns, covariates):
-        return _counts(path, tally, columns, covariates)
-    theirs = {ours: theirs for theirs, ours in columns.items()}
-    missing = {theirs.get(name, name): MISSING for name in ("success", "attempt")}
+    return _read(path, tally, asked(columns, covariates, threshold, values), encoding)
+
+
+def _read(path: Path, tally: Tally, asked: Asked, encoding: str | None = None) -> Counts | None:
+    encoding = _known(encoding)
+    with opened(path) as file, _parsing(path, encoding):
+        header, separator = _header(path, file.read(LONGEST_HEADER), encoding, asked)
     with (
         opened(path) as file,
-        _parsing(path),
-        _table(file, dtype=str, chunksize=ROWS, na_values=missing) as frames,
+        of_short_lines(file, LONGEST_ROW, str(path)) as rows,
+        _parsing(path, encoding),
+        closing(_parts(rows, header, separator, encoding, asked)) as frames,
     ):
-        for frame in frames:
-            add_attempts(tally, frame.rename(columns=columns), outcome)
-    return None
+        return read_frames(header, frames, asked, tally)
 
 
-def renaming(columns: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the names of columns in a file and what they are here, or raise an error."""
-    given = {} if columns is None else dict(columns)
-    for theirs, ours in given.items():
-        if ours not in OURS:
-            raise OptionError(
-                f"columns must give, for names in the file, one of {', '.join(OURS)}, as in "
-                f"{{'n': 'attempts'}}; got {ours!r} for {theirs!r}"
-            )
-    if len(set(given.values())) < len(given):
-        raise OptionError(f"columns must give each name once; got {given!r}")
-    return given
-
-
-def is_long(header: list[str], columns: Mapping[str, str], covariates: Iterable[str]) -> bool:
-    """Return whether a table has one row per attempt, or raise an error if that is not clear."""
-    for theirs in columns:
-        if theirs not in header:
-            raise CountsError(
-                f"columns names {theirs!r}, which is not there; the columns found are "
-                f"{', '.join(repr(name) for name in header)}"
-            )
-    names = [columns.get(name, name) for name in header]
-    double = {name for name in OURS if names.count(name) > 1}
-    if double:
-        raise CountsError(f"a column must be there once: {', '.join(sorted(double))} is not")
-    counted = "attempts" in names or "successes" in names
-    if "success" in names and counted:
-        raise CountsError(
-            "a table must have one row per problem (columns attempts and successes) or one per "
-            "attempt (column success); this has both. Rename or remove one"
-        )
-    if "success" in names and list(covariates):
-        raise OptionError(
-            "covariates can be read from a table with one row per problem; this has one per attempt"
-        )
-    if not counted and "success" not in names and len(header) > 0:
-        missing = ", ".join(one for one in ("problem", "attempts", "successes") if one not in names)
-        raise CountsError(
-            f"the columns problem, attempts and successes must be there, or problem and success "
-            f"with one row per attempt: {missing} are not; the columns found are "
-            f"{', '.join(repr(name) for name in header)}. Rename yours, or say which is which, as "
-            "in columns={'n': 'attempts', 'c': 'successes'} (--columns n=attempts,c=successes)"
-        )
-    if "success" in names and "problem" not in names:
-        raise CountsError(
-            "the column problem must be there; the columns found are "
-            f"{', '.join(repr(name) for name in header)}. Rename yours, or say which it is, as in "
-            "columns={'task': 'problem'} (--columns task=problem)"
-        )
-    return "success" in names
-
-
-def counts_in(frame: "pd.DataFrame", tally: Tally, covariates: Iterable[str]) -> Counts:
-    """Return the counts in a table with one row per problem."""
-    given = {"system": tally.system, "benchmark": tally.benchmark}
-    for name, value in given.items():
-        if value is not None:
-            frame[name] = value
-    return Counts.from_dataframe(frame, stopping=tally.stopping or "fixed", covariates=covariates)
-
-
-def add_attempts(tally: Tally, frame: "pd.DataFrame", outcome: Outcome) -> None:
-    """Add the rows of a table with one row per attempt, its index the number of the row from 0."""
-    import numpy as np
-    import pandas as pd
-
-    names = [name for name in NAMES if name in frame]
-    for name in names + [name for name in ("attempt",) if name in frame]:
-        blank = frame[name].isna() | (frame[name].astype(str).str.strip() == "")
-        if blank.any():
-            first = int(frame.index[blank][0]) + 1
-            raise CountsError(
-                f"{name} must not be missing: the first row without is row {first:,}. What to do: "
-                "fill it in for every row, or remove the column",
-                rule=f"{name} must not be missing",
-                first=first,
-            )
-    groups = frame.groupby(names, sort=False, dropna=False).ngroup().to_numpy()
-    _, starts = np.unique(groups, return_index=True)
-    heads = frame.iloc[starts][names].to_dict(orient="records")
-    rows = np.array([tally.row(**{str(k): _plain(v) for k, v in one.items()}) for one in heads])
+def _known(encoding: str | None) -> str:
+    """Return the name of an encoding of text, UTF-8 if none is given."""
+    if encoding is None:
+        return "utf-8-sig"
     try:
-        codes, scores = pd.factorize(frame["success"].to_numpy(object), use_na_sentinel=False)
-    except TypeError:  # lists, or other values that are not equal to each other
-        raise CountsError("success must be a column of numbers or text") from None
-    pairs, where, sizes = np.unique(
-        groups.astype(np.int64) * len(scores) + codes, return_index=True, return_counts=True
-    )
-    for pair, at, size in zip(pairs.tolist(), where.tolist(), sizes.tolist(), strict=True):
-        row, score = int(rows[pair // len(scores)]), _plain(scores[pair % len(scores)])
-        tally.add_score(
-            row, score, outcome, f"row {frame.index[at] + 1:,}", times=size, kept=tally.keeps
-        )
-    if tally.keeps:
-        _keep(tally, frame, rows[groups], codes, [_plain(score) for score in scores], outcome)
-    if "attempt" in frame:
-        tally.name_attempts(rows[groups], frame["attempt"].to_numpy(dtype=object))
+        "a".encode(encoding)
+    except (LookupError, TypeError, ValueError):
+        raise OptionError(
+            f"encoding must name one of text that Python knows, as 'utf-16' or 'cp1252'; got "
+            f"{encoding!r}"
+        ) from None
+    return encoding
 
 
-def _keep(
-    tally: Tally,
-    frame: "pd.DataFrame",
-    rows: Any,
-    codes: Any,
-    scores: list[Any],
-    outcome: Outcome,
-) -> None:
-    """Keep the attempts of a table in their order, with their runs."""
-    import numpy as np
-
-    outcomes = []
-    for score in scores:
-        try:
-            found = outcome(score)
-        except CountsError:  # which the tally remembers
-            found = None
-        outcomes.append(-1 if found is None else found)
-    runs = None
-    if tally.runs:
-        missing = [name for name in tally.runs if name not in frame]
-        if missing:
-            raise CountsError(
-                f"run names the column {missing[0]!r}, which is not there; the columns found are "
-                f"{', '.join(repr(str(name)) for name in frame)}"
-            )
-        runs = frame[list(tally.runs)].astype(str).agg(", ".join, axis=1).tolist()
-    tally.keep(rows, np.array(outcomes)[codes], runs)
+def _header(path: Path, start: bytes, encoding: str, asked: Asked) -> tuple[list[str], str]:
+    """Return the names of the columns, and what is between them: what makes most of them known."""
+    text = io.TextIOWrapper(io.BytesIO(start), encoding, errors="ignore").read()
+    known, found = {*OURS, *asked.columns}, []
+    for separator in SEPARATORS:
+        names = header_in(text, separator)
+        found.append((len(known & set(names)), len(names) > 1, names, separator))
+    *_, names, separator = max(found, key=lambda one: one[:2])
+    if not any(names):
+        raise CountsError(f"{path}: the file is empty; it needs a header and rows")
+    if len(names) > MOST_COLUMNS:
+        raise CountsError(f"{path}: a table must have no more than {MOST_COLUMNS:,} columns")
+    return names, separator
 
 
-def _plain(value: Any) -> Any:
-    """Return None for what pandas has for a missing value, and Python's own numbers."""
+def _parts(
+    file: IO[bytes], header: list[str], separator: str, encoding: str, asked: Asked
+) -> "Generator[pd.DataFrame]":
+    """Yield the rows: of a table of attempts as they are written, of one of counts as numbers."""
     import pandas as pd
 
-    if pd.isna(value) or value == "":
-        return None
-    return value.item() if hasattr(value, "item") else value
-
-
-def _counts(
-    path: Path, tally: Tally, columns: Mapping[str, str], covariates: Iterable[str]
-) -> Counts:
-    covariates = [covariates] if isinstance(covariates, str) else list(covariates)
-    ours = {ours: theirs for theirs, ours in columns.items()}
-    numbers = [*(ours.get(name, name) for name in ("attempts", "successes")), *covariates]
-    with opened(path) as file, _parsing(path):
-        frame = _table(
-            file,
-            dtype=dict.fromkeys((ours.get(name, name) for name in NAMES), str),
-            na_values=dict.fromkeys(numbers, MISSING),
-            low_memory=False,
-        )
-    return counts_in(frame.rename(columns=columns), tally, covariates)
-
-
-def _table(file: IO[bytes], **options: Any) -> Any:
-    import pandas as pd
-
-    return pd.read_csv(
+    theirs = renamed(header, asked.columns)
+    ours = [theirs.get(name, name) for name in header]
+    alone = [name if name not in header[:i] else f"{name}\0{i}" for i, name in enumerate(header)]
+    long = not {"attempts", "successes"} & set(ours)
+    empty = ("success", "attempt") if long else ("attempts", "successes", *asked.covariates)
+    text = [one for one, name in zip(alone, ours, strict=True) if name in NAMES]
+    with pd.read_csv(
         file,
+        sep=separator,
+        names=alone,
+        header=0,
+        dtype=str if long else dict.fromkeys(text, str),
+        na_values={one: MISSING for one, name in zip(alone, ours, strict=True) if name in empty},
+        chunksize=ROWS if long else 2**62,
         keep_default_na=False,
         skipinitialspace=True,
-        encoding="utf-8-sig",
+        low_memory=False,
+        encoding=encoding,
         index_col=False,
-        **options,
-    )
+    ) as parts:
+        yield from parts
 
 
 @contextmanager
-def _parsing(path: Path) -> Iterator[None]:
+def _parsing(path: Path, encoding: str) -> Iterator[None]:
     """Turn what pandas raises about a file into an error that names the file."""
     import pandas as pd
 
@@ -285,9 +185,12 @@ def _parsing(path: Path) -> Iterator[None]:
     except pd.errors.ParserWarning:
         raise CountsError(
             f"{path}: every row must have as many values as the header; one has more. Quote names "
-            "that hold a comma"
+            "that hold a separator"
         ) from None
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (pd.errors.ParserError, UnicodeError) as error:
+        name = "UTF-8" if encoding == "utf-8-sig" else encoding
         raise CountsError(
-            f"{path}: not a comma-separated file in UTF-8: {str(error).strip()}"
+            f"{path}: not a comma-separated file in {name}: {str(error).strip()}. What to do: if "
+            "it is text in another encoding, say which, as in encoding='cp1252' (--encoding "
+            "cp1252)"
         ) from None

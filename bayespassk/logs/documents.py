@@ -13,8 +13,17 @@ AT_A_TIME = 2**16
 LONGEST_VALUE = 2**27
 """Characters of a single value that are read whole, such as all that is known of an attempt."""
 
+MOST_PARTS = 2**21
+"""Brackets and commas of a value that is read whole: what few bytes can hold, memory may not."""
+
+MOST_MEMBERS = 2**21
+"""Members of an object that is read one by one."""
+
 NEAR = 16
 """Characters that a token may need to be whole: what is nearer to the end may go on after it."""
+
+TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|"|[\[\]{}]', re.DOTALL)
+"""What tells where a value ends: texts, the beginning of one that goes on, and brackets."""
 
 SPACE = re.compile(r"[ \t\r\n]+")
 
@@ -35,6 +44,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
+def _has_too_many_parts(text: str | bytes, start: int = 0) -> bool:
+    """Return whether a text holds more values than are read at once."""
+    if len(text) - start <= MOST_PARTS:
+        return False
+    if isinstance(text, str):
+        return sum(text.count(sign, start) for sign in "[{,") > MOST_PARTS
+    return sum(text.count(sign, start) for sign in b"[{,") > MOST_PARTS
+
+
 def decoded(text: bytes, where: str) -> Any:
     """Return the value of a JSON text. NaN and infinities are numbers, as Python writes them.
 
@@ -43,13 +61,17 @@ def decoded(text: bytes, where: str) -> Any:
     CountsError
         If it is not JSON in UTF-8, or a key occurs twice. The message begins with `where`.
     """
+    if _has_too_many_parts(text):
+        raise CountsError(f"{where}: more than {MOST_PARTS:,} brackets and commas in one value")
     try:
         return _DECODER.decode(text.decode())
     except UnicodeDecodeError as error:
         raise CountsError(f"{where}: not text in UTF-8: {error.reason}") from None
     except json.JSONDecodeError as error:
+        cut = error.pos >= len(error.doc) - 1 or error.msg.startswith("Unterminated")
         raise CountsError(
-            f"{where}: not JSON: {error.msg} at character {error.colno:,}; is the file cut short?"
+            f"{where}: not JSON: {error.msg} at character {error.colno:,}"
+            f"{'; is the file cut short?' if cut else ''}"
         ) from None
     except RecursionError:
         raise CountsError(f"{where}: nested too deeply") from None
@@ -87,10 +109,17 @@ class Document:
             if not self._more():
                 return ""
 
+    @property
+    def passed(self) -> int:
+        """How many characters were read."""
+        return self._passed + self._at
+
     def value(self) -> Any:
         """Return the next value."""
         self.peek()
         while True:
+            if _has_too_many_parts(self._text, self._at):
+                raise self.error(f"more than {MOST_PARTS:,} brackets and commas in one value")
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
@@ -107,6 +136,35 @@ class Document:
                     return value
             self._more()
 
+    def skip(self) -> None:
+        """Pass over the next value, which may be larger than memory, without building it."""
+        if self.peek() not in ("[", "{"):
+            self.value()
+            return
+        try:
+            if not _has_too_many_parts(self._text, self._at):
+                _, end = _DECODER.raw_decode(self._text, self._at)
+                if self._ended or end <= len(self._text) - NEAR:
+                    self._at = end
+                    return
+        except (ValueError, RecursionError):
+            pass  # it goes on after what was read, or is not looked at so closely
+        depth = 0
+        while True:
+            for token in TOKEN.finditer(self._text, self._at):
+                sign = self._text[token.start()]
+                if sign == '"' and token.end() == token.start() + 1:  # text that goes on
+                    self._at = token.start()
+                    break
+                self._at = token.end()
+                depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(sign, 0)
+                if depth == 0:
+                    return
+            else:
+                self._at = len(self._text)
+            if not self._more():
+                raise self.error("not JSON: a value does not end")
+
     def members(self) -> Iterator[str]:
         """Yield the keys of an object. The value is next; it is passed over if it is not read."""
         seen: set[str] = set()
@@ -116,12 +174,14 @@ class Document:
                 raise self.error("not JSON: a key must be text")
             if key in seen:
                 raise self.error(f"the key {key[:80]!a} occurs twice in one object")
+            if len(seen) >= MOST_MEMBERS:
+                raise self.error(f"more than {MOST_MEMBERS:,} members of one object")
             seen.add(key)
             self._take(":")
             here = self._place()
             yield key
             if self._place() == here:
-                self.value()
+                self.skip()
 
     def items(self) -> Iterator[None]:
         """Yield before each item of an array. It is passed over if it is not read."""
@@ -129,7 +189,7 @@ class Document:
             here = self._place()
             yield
             if self._place() == here:
-                self.value()
+                self.skip()
 
     def pick(self, names: Collection[str]) -> dict[str, Any]:
         """Return some members of an object, and pass over the others."""

@@ -1,4 +1,4 @@
-"""evalplus: for each task a list of solutions, with the status of base and plus tests."""
+"""evalplus and BigCodeBench: for each task a list of solutions, with the status of its tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,10 @@ from bayespassk.logs.peeking import Peek
 
 __all__ = ["is_one", "read"]
 
-STATUSES = {"pass": 1, "fail": 0, "timeout": 0, None: None}
+STATUSES = {
+    "pass": 1, "fail": 0, "timeout": 0, "success": 1, "failed": 0, "timed out": 0, None: None
+}  # fmt: skip
+"""What a status says; the later ones are those of evalplus before 0.3."""
 
 
 def is_one(seen: Peek) -> bool:
@@ -20,7 +23,9 @@ def is_one(seen: Peek) -> bool:
     if seen.kind != "object" or not isinstance(seen.record.get("eval"), dict):
         return False
     (first,) = seen.record["eval"].values() or (None,)
-    return isinstance(first, list) or (isinstance(first, dict) and "base" in first)
+    if isinstance(first, dict):
+        return isinstance(first.get("base"), list)
+    return isinstance(first, list) and (not first or _pair(first[0]) is not None)
 
 
 def read(path: Path, tally: Tally, *, tests: str | None = None) -> None:
@@ -35,9 +40,10 @@ def read(path: Path, tally: Tally, *, tests: str | None = None) -> None:
             found = True
             for task in document.members():
                 row = tally.row(task)
-                for i, (base, plus) in enumerate(_solutions(document, task)):
+                for i, (base, plus, code) in enumerate(_solutions(document, task)):
                     where = f"solution {i + 1:,} of task {task!r}"
-                    tally.add(row, _outcome(base, plus, tests, where), where)
+                    passed = _outcome(base, plus, tests, where)
+                    tally.add(row, passed, where, about={"completion": code})
         document.finish()
     if not found:
         raise CountsError(f"{path}: results of evalplus must have the key 'eval'; is it cut short?")
@@ -53,7 +59,8 @@ def _outcome(base: Any, plus: Any, tests: str | None, where: str) -> int | None:
     if plus is None and tests == "plus" and base is not None:
         raise CountsError(
             f"the results must hold plus tests: {where} has no plus_status. What to do: "
-            "choose tests='base' (--tests base), or evaluate again without --base-only"
+            "leave tests out or choose tests='base' (--tests base); to have them, evaluate again "
+            "without --base-only"
         )
     shown = [base, plus] if tests == "plus" else [base]
     for status in shown:
@@ -66,14 +73,17 @@ def _outcome(base: Any, plus: Any, tests: str | None, where: str) -> int | None:
     return None if None in found else int(all(found))
 
 
-def _solutions(document: Document, task: str) -> Iterator[tuple[Any, Any]]:
-    """Yield the status of base and plus tests for each solution, of new files and of old ones."""
+def _solutions(document: Document, task: str) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield the status of base and plus tests and the text of each solution, also of old files."""
     if document.peek() == "[":
         for _ in document.items():
-            pair = _pair(document.value())
+            one = document.value()
+            pair = _pair(one)
             if pair is None:
-                raise CountsError(f"task {task!r} must have solutions with a base_status")
-            yield pair
+                raise CountsError(
+                    f"task {task!r} must have solutions with a base_status, or a status"
+                )
+            yield *pair, one.get("solution") if isinstance(one, dict) else None
         return
     value = document.value()
     base, plus = (value.get(key) for key in ("base", "plus")) if isinstance(value, dict) else (0, 0)
@@ -83,12 +93,14 @@ def _solutions(document: Document, task: str) -> Iterator[tuple[Any, Any]]:
             f"task {task!r} must have a list of solutions, or lists base and plus of one length; "
             f"got {str(value)[:80]!r}"
         )
-    yield from ((_first(one), _first(other)) for one, other in zip(base, plus, strict=True))
+    yield from ((_first(one), _first(other), None) for one, other in zip(base, plus, strict=True))
 
 
 def _pair(one: Any) -> tuple[Any, Any] | None:
     if isinstance(one, dict) and "base_status" in one:
         return one["base_status"], one.get("plus_status")
+    if isinstance(one, dict) and "status" in one:  # of BigCodeBench, which has one kind of tests
+        return one["status"], None
     if isinstance(one, list) and one and isinstance(one[0], str):  # [status, details of tests]
         other = one[1] if len(one) > 1 else None
         return one[0], other if isinstance(other, str) else None

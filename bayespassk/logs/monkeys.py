@@ -7,7 +7,7 @@ from typing import Any
 from bayespassk.errors import CountsError, OptionError
 from bayespassk.logs.attempts import Outcome, Tally
 from bayespassk.logs.files import opened, opened_parquet, records
-from bayespassk.logs.peeking import Peek
+from bayespassk.logs.peeking import JSON, Peek
 
 __all__ = ["is_one", "read"]
 
@@ -18,8 +18,9 @@ FEW_ROWS = 16
 
 def is_one(seen: Peek) -> bool:
     """Return whether a file holds a problem, or rows of them."""
-    names = seen.record if seen.kind in ("object", "array") else seen.names
-    return seen.kind in ("yaml", "parquet", "object") and bool(set(KEYS) & set(names))
+    if seen.kind in JSON:
+        return any(isinstance(seen.record.get(key), list) for key in KEYS)
+    return seen.kind in ("yaml", "parquet") and bool(set(KEYS) & set(seen.names))
 
 
 def read(path: Path, tally: Tally, *, columns: Mapping[str, str] | None = None) -> None:
@@ -60,8 +61,8 @@ def _problems(path: Path, name: str | None) -> Iterator[tuple[str, Any, Any]]:
     elif path.suffix.lower() in (".yaml", ".yml"):
         yield str(path), path.stem, _yaml_list(path)
     else:
-        for number, record in records(path):
-            yield _row(record, name, f"{path}: line {number:,}")
+        for where, record in records(path):
+            yield _row(record, name, f"{path}: {where}")
 
 
 def _row(record: Mapping[str, Any], name: str | None, where: str) -> tuple[str, Any, Any]:

@@ -13,9 +13,20 @@ from bayespassk.errors import CountsError
 from bayespassk.logs.documents import Document
 from bayespassk.logs.files import columns_of, guarded, lines, opened, zipfile
 
-__all__ = ["Peek", "peek"]
+__all__ = ["JSON", "SEPARATORS", "Peek", "header_in", "peek"]
+
+SEPARATORS = (",", "\t", ";")
+"""What may be between the columns of a table of text."""
 
 MOST_KEYS = 1000
+FAR = 2**22
+"""Characters that are passed over to see what comes after an array."""
+
+NESTED = ("eval", "results")
+"""Members that are too large to be looked at whole."""
+
+JSON = ("object", "array")
+"""The kinds of a file of JSON objects: one on each line, or in an array; or a single one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,22 +103,29 @@ def _peek_json(path: Path) -> Peek:
         document = Document(text, str(path))
         if document.peek() == "{":
             return Peek(path=path, kind="object", record=_first_members(document))
-        (first,) = _first_item(document) or (None,)
-        record = first if isinstance(first, dict) else {}
-        return Peek(path=path, kind="array", record=record)
+        for _ in document.items():
+            record = _first_members(document) if document.peek() == "{" else {}
+            return Peek(path=path, kind="array", record=record)
+        return Peek(path=path, kind="array")
 
 
 def _first_members(document: Document) -> dict[str, Any]:
-    """Return the members of an object up to "eval", of which the first member is enough."""
+    """Return the members of an object; of arrays the first item, and of "eval" the first member.
+
+    What comes after "eval", or far from the start, is not looked at.
+    """
     record: dict[str, Any] = {}
     for key in itertools.islice(document.members(), MOST_KEYS):
-        if key == "eval" and document.peek() == "{":
+        if key in NESTED and document.peek() == "{":
             record[key] = {}
-            for first in document.members():
-                record[key] = {first: _first_item(document)}
-                break
-            break
-        record[key] = document.value()
+            for inner in document.members():
+                record[key][inner] = _first_item(document)
+                if key == "eval" or document.passed > FAR:
+                    return record
+        else:
+            record[key] = _first_item(document)
+            if document.passed > FAR:
+                return record
     return record
 
 
@@ -115,22 +133,34 @@ def _first_item(document: Document) -> Any:
     """Return a value; of an array no more than a list with its first item."""
     if document.peek() != "[":
         return document.value()
-    for _ in document.items():
-        return [document.value()]
-    return []
+    found = []
+    for i, _ in enumerate(document.items()):
+        if i == 0:
+            found = [document.value()]
+        elif document.passed > FAR:
+            break
+    return found
 
 
 def _peek_text(path: Path, text: str) -> Peek:
     first = (text.splitlines() or [""])[0]
     if re.match(r"---|#|%YAML|[\w.\"' -]+:(\s|$)", first):
         return Peek(path=path, kind="yaml", names=_correct_keys(path))
-    try:
-        names = next(csv.reader([first]))
-    except (csv.Error, StopIteration):
-        names = []
+    found = [header_in(text, separator) for separator in SEPARATORS]
+    names = max(found, key=len)
     if len(names) > 1:
-        return Peek(path=path, kind="table", names=tuple(name.strip() for name in names))
+        return Peek(path=path, kind="table", names=tuple(names))
     return Peek(path=path, kind="text")
+
+
+def header_in(text: str, separator: str) -> list[str]:
+    """Return the names in the first line of a table that is not blank, without spaces around."""
+    try:
+        rows = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
+        names = next((row for row in rows if any(row)), [])
+    except csv.Error:
+        return []
+    return [name.strip() for name in names]
 
 
 def _correct_keys(path: Path) -> tuple[str, ...]:

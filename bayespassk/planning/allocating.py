@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.asking.question import Kind
 from bayespassk.counts import Counts
@@ -149,6 +150,7 @@ def allocate(
     >>> bool(further["attempts"].values[counts.successes > 10].sum() == 0)
     True
     """
+    check_arguments("allocate", locals())
     (whole,) = check_k(k)
     check_target(target)
     check_strategy(strategy)

@@ -9,12 +9,13 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats
 from bayespassk.errors import OptionError
-from bayespassk.families import Family
+from bayespassk.families import Family, as_family
 from bayespassk.families.base import declared, draw_prior
 from bayespassk.families.dependent import require_independent
-from bayespassk.options import check_interval, check_k, check_target
+from bayespassk.options import check_interval, check_k, check_target, listed, seed_of
 from bayespassk.planning.lessons import Cloud, lessons_of, variance_after
 from bayespassk.posterior.fitted import opened
 
@@ -32,7 +33,7 @@ PASSES = 2
 
 
 def design(
-    source: Family | xr.DataTree,
+    source: Family | str | xr.DataTree,
     problems: int | Iterable[int],
     attempts: int | Iterable[int],
     k: float | Iterable[float] = 1000,
@@ -99,6 +100,7 @@ def design(
     >>> bool(narrow < wide)
     True
     """
+    check_arguments("design", locals())
     import pandas as pd
 
     ks = check_k(k)
@@ -107,7 +109,9 @@ def design(
     check_interval(prob, "eti")
     if not truths >= 1:
         raise OptionError(f"truths must be 1 or more; got {truths!r}")
-    rng = np.random.default_rng(random_seed)
+    source = source if isinstance(source, xr.DataTree) else as_family(source)
+    seed = seed_of(random_seed)
+    rng = np.random.default_rng(seed)
     family, centres = _truths(source, system, truths, rng)
     require_independent(family, "design")
     prior = np.stack(list(_free(family, draw_prior(family, rng, (PRIOR_DRAWS,)))), 1)
@@ -131,13 +135,13 @@ def design(
         "target": target,
         "prob": prob,
         "truths": truths,
-        "seed": random_seed,
+        "seed": seed,
     }
     return table
 
 
 def _whole(values: int | Iterable[int], name: str) -> NDArray[np.int64]:
-    given = list(values) if isinstance(values, Iterable) else [values]
+    given = listed(values)
     for value in given:
         whole = isinstance(value, int | float | np.number) and float(value).is_integer()
         if not whole or isinstance(value, bool) or not 1 <= value <= 2**53:

@@ -10,17 +10,18 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.asking.pass_at_k import PassAtK
 from bayespassk.asking.question import ask
 from bayespassk.asking.summaries import summarize
 from bayespassk.counts import COLUMNS, Counts
 from bayespassk.errors import CountsError, InputError, OptionError
-from bayespassk.families import Family
+from bayespassk.families import Family, as_family
 from bayespassk.families.dependent import require_independent
-from bayespassk.files import write
+from bayespassk.files import alone, write
 from bayespassk.fitting.verb import fit
 from bayespassk.logs import read_csv
-from bayespassk.options import Target, check_interval, check_k, check_target
+from bayespassk.options import Target, check_interval, check_k, check_target, seed_of
 from bayespassk.planning.allocating import Strategy, allocate, check_strategy
 from bayespassk.posterior.fitted import opened
 from bayespassk.posterior.pooling import Pooling
@@ -35,6 +36,9 @@ type Status = Literal["open", "narrow enough", "budget spent", "out of reach"]
 MARGIN = 1.25
 """The expected band must be this many times too wide before a plan is given up."""
 
+PATIENCE = 60.0
+"""Seconds that a plan waits for another process to have written the file of its counts."""
+
 UNLIMITED = 1e5
 """Further attempts a problem that are thought affordable where there is no budget."""
 
@@ -47,7 +51,9 @@ class Plan:
     counts : Counts or path
         The attempts made so far; a problem not yet attempted has 0. With a path, the state is that
         file: it is read now, and replaced whole by every :meth:`tell`, so that a plan that was
-        interrupted goes on with the same call.
+        interrupted goes on with the same call. Several processes may have a plan of one file:
+        what is told is in the file for good when :meth:`tell` returns, and one whose file another
+        has changed says so.
     k : int
         Attempts allowed in the question asked, 1 to 1e12.
     half_width : float, optional
@@ -115,7 +121,7 @@ class Plan:
         budget: float | None = None,
         target: Target = "benchmark",
         strategy: Strategy = "bayes",
-        family: Family | None = None,
+        family: Family | str | None = None,
         pooling: Pooling | Literal["auto"] = "auto",
         prob: float = 0.95,
         costs: ArrayLike | None = None,
@@ -124,9 +130,10 @@ class Plan:
         random_seed: int = 1,
         **options: Any,
     ):
+        check_arguments("Plan", {n: v for n, v in locals().items() if n != "self"})
         _check(k, half_width, budget, target, strategy, prob)
-        require_independent(family, "Plan")
-        self._file = None if isinstance(counts, Counts) else _File(Path(counts))
+        require_independent(as_family(family), "Plan")
+        self._file = None if isinstance(counts, Counts) else _File(counts)
         self.counts = counts if isinstance(counts, Counts) else read_csv(counts)
         """All attempts so far."""
         self.k = int(k)
@@ -143,7 +150,7 @@ class Plan:
         self._new_problems = new_problems
         self._known = np.bincount(self.counts.system_index)
         self._fitting = {"family": family, "pooling": pooling, "progress": False} | options
-        self._seed = random_seed
+        self._seed = seed_of(random_seed)
         self._fit: xr.DataTree | None = None
         self._ahead: xr.Dataset | None = None
 
@@ -479,8 +486,8 @@ def _added(counts: Counts, more: Counts, may_be_new: bool) -> Counts:
 class _File:
     """A file of counts that is replaced whole, its other columns as they are."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(os.path.realpath(path))  # so that all names of a file are one state
         self.text = self._read()
 
     def _read(self) -> bytes:
@@ -490,14 +497,21 @@ class _File:
             raise InputError(f"{self.path}: cannot be read: {error.strerror or error}") from None
 
     def write(self, counts: Counts) -> None:
-        """Replace the file, unless it is not as it was left."""
+        """Replace the file, unless it is not as it was left; other processes wait meanwhile."""
+        text = self._text(counts)
+        with alone(self.path.with_name(f".{self.path.name}.lock"), str(self.path), PATIENCE):
+            if self._read() != self.text:
+                raise InputError(
+                    f"{self.path}: was changed since this plan read it, and is left as it is. What "
+                    "to do: make the plan anew from the file, then tell it these outcomes again"
+                )
+            write(self.path, text)
+        self.text = text
+
+    def _text(self, counts: Counts) -> bytes:
+        """Return what the file is to hold."""
         import pandas as pd
 
-        if self._read() != self.text:
-            raise InputError(
-                f"{self.path}: was changed since this plan read it, and is left as it is. What to "
-                "do: make the plan anew from the file, then tell it these outcomes again"
-            )
         old = pd.read_csv(
             io.BytesIO(self.text),
             dtype=str,
@@ -510,6 +524,4 @@ class _File:
         for name in COLUMNS:
             if name in old or name in ("problem", "attempts", "successes"):
                 frame[name] = getattr(counts, name)
-        text = frame.to_csv(index=False, lineterminator="\n").encode()
-        write(self.path, text)
-        self.text = text
+        return frame.to_csv(index=False, lineterminator="\n").encode()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.errors import ConvergenceWarning
 from bayespassk.posterior.fitted import Fitted, opened
 
@@ -169,6 +170,7 @@ class Diagnostics:
 
 def diagnostics(fit: xr.DataTree) -> Diagnostics:
     """Return whether the sampler of a fit converged, as found when it was made."""
+    check_arguments("diagnostics", locals())
     return diagnostics_of(opened(fit))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells, distinct
 from bayespassk.counts import Counts
@@ -17,6 +18,7 @@ from bayespassk.errors import FitFileError, OptionError
 from bayespassk.families import Family, family_from_spec
 from bayespassk.families.base import declared
 from bayespassk.families.dependent import dependence
+from bayespassk.options import seed_of
 from bayespassk.posterior.pooling import Hierarchy
 from bayespassk.runs import Runs
 
@@ -91,7 +93,7 @@ class Fitted:
 
     def seed_or(self, random_seed: int | None) -> int:
         """Return a seed that was given, or that of the fit."""
-        return self.seed if random_seed is None else int(random_seed)
+        return self.seed if random_seed is None else seed_of(random_seed)
 
     def design_effect(self, system: int) -> float:
         """Return by what factor clusters of problems widen the variance of parameters."""
@@ -325,6 +327,18 @@ def opened(fit: xr.DataTree | Fitted) -> Fitted:
         raise FitFileError(
             "this is not a fit made by bayespassk: make one with bp.fit, or read one with bp.load"
         )
+    try:
+        return _opened(fit)
+    except FitFileError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise FitFileError(
+            f"this is not a fit as bayespassk makes it: {type(error).__name__}: {error}. Make one "
+            "with bp.fit, or read one with bp.load"
+        ) from None
+
+
+def _opened(fit: xr.DataTree) -> Fitted:
     family = family_from_spec(json.loads(fit.attrs["family"]))
     if dependence(family) is not None:
         attempts = fit["constant_data"].dataset["attempts"].values
@@ -366,4 +380,5 @@ def family_of(fit: xr.DataTree) -> Family:
     FitFileError
         If `fit` is not a fit, or its family is not known to this version.
     """
+    check_arguments("family_of", locals())
     return opened(fit).family

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayespassk.arguments import check_arguments
 from bayespassk.arrays import CHUNK
 from bayespassk.cells import Cells
 from bayespassk.families import Family
@@ -47,6 +48,7 @@ def log_likelihood(fit: xr.DataTree) -> xr.DataArray:
     What the group log_likelihood of a fit holds, also for fits that are too large to carry it:
     mind that it has chains x draws x rows numbers. Each distinct row is computed once.
     """
+    check_arguments("log_likelihood", locals())
     fitted = opened(fit)
     family, sizes, observed = fitted.family, fitted.shape, fit["observed_data"].dataset
     values = np.empty((*sizes, observed.sizes["row"]))

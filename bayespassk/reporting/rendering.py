@@ -1,12 +1,10 @@
 """The forms of a report: HTML, Markdown, JSON, CSV and LaTeX. All text of users is escaped here."""
 
 import base64
-import json
 import re
 from pathlib import Path
 from typing import Any
 
-from bayespassk.counts import visible
 from bayespassk.errors import InputError
 from bayespassk.files import write
 from bayespassk.reporting.collecting import Findings
@@ -20,7 +18,8 @@ from bayespassk.reporting.document import (
     sections,
 )
 from bayespassk.reporting.figures import Figure, figures
-from bayespassk.texts import as_csv, escaped
+from bayespassk.terminal import on_line, visible
+from bayespassk.texts import as_csv, as_json_text, escaped
 
 __all__ = ["as_report_csv", "as_report_json", "write_html", "write_latex", "write_markdown"]
 
@@ -34,16 +33,25 @@ CAVEAT = (
 
 def as_report_json(found: Findings) -> str:
     """Return the data of a report as JSON."""
-    return json.dumps(found.data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return as_json_text(found.data) + "\n"
+
+
+COMPUTES = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+"""What a spreadsheet takes for the beginning of a formula, also in full width."""
+
+
+def _as_cell(text: str) -> str:
+    """Return text as a spreadsheet shows it rather than computes it: after an apostrophe."""
+    return f"'{text}" if text.lstrip().startswith(COMPUTES) else text
 
 
 def as_report_csv(found: Findings) -> str:
-    """Return the forecasts as CSV, one a row."""
+    """Return the forecasts as CSV, one a row; no name in it is a formula to a spreadsheet."""
     import pandas as pd
 
     asked = found.data["asked"]
     rows = [
-        {"target": target, "system": row["system"], "quantity": row["what"]}
+        {"target": target, "system": _as_cell(row["system"]), "quantity": row["what"]}
         | {
             name: row[name]
             for name in ("k", "mean", "median", "lower", "upper", "alone")
@@ -108,7 +116,7 @@ def write_markdown(found: Findings, path: Path) -> None:
     verdict = data["verdict"]
     parts = [
         f"# {escaped(data['title'])}",
-        f"**Verdict: {verdict['level']}.** {verdict['sentence']}",
+        f"**Verdict: {verdict['level']}.** {escaped(verdict['sentence'])}",
         _markdown_list([reason["text"] for reason in verdict["reasons"]]),
         CAVEAT,
         _markdown_list(headline(data)),
@@ -167,9 +175,14 @@ def write_latex(found: Findings, path: Path) -> None:
     data = found.data
     lines = [
         "% \\usepackage{booktabs}",
-        f"% bayespassk {data['version']}, input sha256 "
-        f"{data['fits'][data['asked']['family']]['input_sha256'][:16]}",
-        f"% Verdict: {data['verdict']['level']}. {data['verdict']['sentence']}",
+        *(
+            f"% {_in_latex(line)}"
+            for line in (
+                f"bayespassk {data['version']}, input sha256 "
+                f"{data['fits'][data['asked']['family']]['input_sha256'][:16]}",
+                f"Verdict: {data['verdict']['level']}. {data['verdict']['sentence']}",
+            )
+        ),
     ]
     tables = [_latex(forecast_table(data, target), data) for target in data["asked"]["targets"]]
     write(path, "\n".join(lines) + "\n\n" + "\n".join(tables))
@@ -211,4 +224,4 @@ LATEX = {
 
 def _in_latex(text: str) -> str:
     """Return text that LaTeX sets as it is, on one line."""
-    return "".join(LATEX.get(one, one) for one in " ".join(visible(text).split()))
+    return "".join(LATEX.get(one, one) for one in on_line(text))

@@ -7,10 +7,12 @@ from typing import Any
 
 import xarray as xr
 
+from bayespassk.arguments import check_arguments
 from bayespassk.errors import OptionError
-from bayespassk.files import write
+from bayespassk.files import refuse_inputs, write
 from bayespassk.judging.comparing import Fits, named_fits
 from bayespassk.options import Target, check_interval, check_k
+from bayespassk.posterior.saving import files_of
 from bayespassk.reporting.collecting import Findings, check_targets, collect
 from bayespassk.reporting.rendering import (
     as_report_csv,
@@ -85,7 +87,8 @@ def report(
         Before anything is computed, if an option means nothing, the suffix is none of these or
         the fits are not of the same counts.
     InputError
-        If the file cannot be written; one that was there is then as it was.
+        If the file cannot be written, or is a log that a fit was made from; one that was there is
+        then as it was.
 
     Notes
     -----
@@ -108,12 +111,14 @@ def report(
     >>> found["verdict"]["level"]
     'sound'
     """
+    check_arguments("report", locals())
     form = FORMS[check_path(path)]
     named = named_fits([fits] if isinstance(fits, xr.DataTree) else fits, fewest=1)
-    ks = check_k(list(k) if isinstance(k, Iterable) else k)
+    ks = check_k(k)
     check_interval(prob, "eti")
     first = next(iter(named.values()))
     targets = check_targets(first, target)
+    refuse_inputs(path, [one for fit in named.values() for one in files_of(fit.tree)])
     seed = first.seed_or(random_seed)
     found = collect(named, ks, targets, prob, seed)
     form(found, Path(path))

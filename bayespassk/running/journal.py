@@ -3,15 +3,41 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bayespassk.errors import InputError, OptionError
+from bayespassk.files import alone, sync_folder
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "at_work_in"]
 
 NAME = "journal.jsonl"
+
+
+@contextmanager
+def at_work_in(folder: Path | None) -> Iterator[None]:
+    """Keep other processes from working in a folder, which is made if missing, while this one does.
+
+    Raises
+    ------
+    OptionError
+        If it is a file.
+    InputError
+        If another process is at work there, or it cannot be made.
+    """
+    if folder is None:
+        yield
+        return
+    if folder.exists() and not folder.is_dir():
+        raise OptionError(f"output must be a folder, which is made if missing; {folder} is a file")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made: {error.strerror or error}") from None
+    with alone(folder / ".lock", str(folder)):
+        yield
 
 
 class Journal:
@@ -88,6 +114,8 @@ class Journal:
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
+        if mode == "wb":
+            sync_folder(self.path.parent)
 
 
 def _plain(value: Any) -> Any:

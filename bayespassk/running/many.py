@@ -20,20 +20,21 @@ import numpy as np
 import xarray as xr
 
 from bayespassk import texts
+from bayespassk.arguments import check_arguments
 from bayespassk.asking.pass_at_k import forecast
 from bayespassk.asking.summaries import summarize
 from bayespassk.counts import Counts, check_by
 from bayespassk.errors import ConvergenceWarning, InputError, OptionError, SamplingError
-from bayespassk.families import Family, default_family
+from bayespassk.families import Family, as_family
 from bayespassk.files import write
 from bayespassk.fitting.verb import fit
 from bayespassk.logs.reading import logs_in, read
-from bayespassk.options import Target, check_interval, check_k, check_target, system_seed
+from bayespassk.options import Target, check_interval, check_k, check_target, seed_of, system_seed
 from bayespassk.posterior.covariates import required
 from bayespassk.posterior.diagnostics import diagnostics
 from bayespassk.posterior.saving import save
 from bayespassk.process import progress as bar
-from bayespassk.running.journal import Journal
+from bayespassk.running.journal import Journal, at_work_in
 from bayespassk.running.workers import (
     Finished,
     Lost,
@@ -79,7 +80,7 @@ def fit_many(
     counts: Counts | Mapping[str, Counts] | str | os.PathLike[str],
     *,
     by: str | Iterable[str] = ("benchmark", "system"),
-    family: Family | None = None,
+    family: Family | str | None = None,
     k: float | Iterable[float] = (1, 10, 100, 1000, 10_000),
     target: Target = "benchmark",
     prob: float = 0.95,
@@ -102,7 +103,7 @@ def fit_many(
         What is fitted by itself: by default each system on each benchmark. ``by="benchmark"``
         fits the systems of a benchmark together, so that they learn from each other; ``by=()``
         all that there is, or all of a key of the mapping, or of a log.
-    family : Family, default ZeroInflated(LibbyNovick())
+    family : Family or str, default ZeroInflated(LibbyNovick())
         As for :func:`bayespassk.fit`.
     k : int or sequence of int
         Attempts allowed in the forecasts.
@@ -116,7 +117,8 @@ def fit_many(
         Folder for the results: each fit as a file of its own, to be read with
         :func:`bayespassk.load`; ``journal.jsonl``, a line for each fit as soon as it is finished;
         and ``summary.csv``, the table. If it is there, only what is missing, has changed or failed
-        is fitted. Without it fits are not kept.
+        is fitted, and what was kept and is damaged. One process at a time works in it. Without it
+        fits are not kept.
     client : distributed.Client, optional
         Of a Dask cluster that does the work; needs ``pip install "bayespassk[dask]"``. Its workers
         need the same version of bayespassk, and see logs under the same path. Results come back to
@@ -127,7 +129,7 @@ def fit_many(
         Repeats the results. The seed of a fit is made of this and of its name, so that it does not
         depend on what else is fitted, in which order or where.
     progress : bool
-        Show progress on standard error if that is a terminal.
+        Show progress on standard error: a bar in a terminal, elsewhere a line now and then.
     **options
         Of :func:`bayespassk.fit`: method, pooling, covariates, draws, tune, chains, target_accept.
 
@@ -185,6 +187,7 @@ def fit_many(
     0  simulated/small        0.87              0.80              0.94
     1  simulated/large        0.96              0.93              0.99
     """
+    check_arguments("fit_many", locals())
     asked = _asked(by, family, k, target, prob, reading, options, random_seed, output is not None)
     if client is not None:
         check_client(client, cores)
@@ -195,13 +198,15 @@ def fit_many(
             "the top of a module or script. Move them there, or give cores=1"
         )
     tasks = _tasks(asked, counts, output)
-    book = _Book(asked, None if output is None else Path(output))
-    todo = deque(book.missing(tasks))
-    try:
-        _run(asked, book, todo, client, cores, progress)
-    finally:  # also what was finished before an interruption
-        table = book.table()
-        book.write(table)
+    folder = None if output is None else Path(output)
+    with at_work_in(folder):
+        book = _Book(asked, folder)
+        todo = deque(book.missing(tasks))
+        try:
+            _run(asked, book, todo, client, cores, progress)
+        finally:  # also what was finished before an interruption
+            table = book.table()
+            book.write(table)
     _warn_if_not_converged(table)
     return table
 
@@ -283,7 +288,7 @@ class _Made:
 
 def _asked(
     by: str | Iterable[str],
-    family: Family | None,
+    family: Family | str | None,
     k: float | Iterable[float],
     target: Target,
     prob: float,
@@ -293,9 +298,7 @@ def _asked(
     keep: bool,
 ) -> _Asked:
     """Return what was asked for, or raise an error about what means nothing in any fit."""
-    family = default_family() if family is None else family
-    if not isinstance(family, Family):
-        raise OptionError(f"family must be a family such as bp.Beta(); got {family!r}")
+    family = as_family(family)
     check_target(target)
     check_interval(prob, "eti")
     for name in options.keys() - OPTIONS.keys():
@@ -308,7 +311,7 @@ def _asked(
         prob=float(prob),
         reading=dict(reading or {}),
         options=OPTIONS | dict(options),
-        seed=int(seed),
+        seed=seed_of(seed),
         keep=keep,
     )
 
@@ -495,12 +498,8 @@ class _Book:
         """What the folder had before."""
         if folder is None:
             return
-        if folder.exists() and not folder.is_dir():
-            raise OptionError(
-                f"output must be a folder, which is made if missing; {folder} is a file"
-            )
         self.journal = Journal(folder, {"journal format": FORMAT, "work": "fits"})
-        self.known = {tuple(line["fit"]): line for line in self.journal.lines}
+        self.known = {tuple(line["fit"]): line for line in self.journal.lines if _is_of_a_fit(line)}
         try:
             (folder / FITS).mkdir(exist_ok=True)
         except OSError as error:
@@ -520,13 +519,21 @@ class _Book:
         return left
 
     def _is_there(self, line: Row) -> bool:
-        return (
-            self.folder is not None and bool(line["file"]) and (self.folder / line["file"]).exists()
-        )
+        """Return whether the file of a fit is as it was written, and the line can be shown."""
+        if self.folder is None:
+            return False
+        place = f"{FITS}/{_file_name(tuple(line['fit']))}"
+        try:
+            self._rows(line)
+            found = hashlib.sha256((self.folder / place).read_bytes()).hexdigest()
+            return bool(line["file"] == place and line["sha256"] == found)
+        except (OSError, AttributeError, KeyError, TypeError, ValueError):
+            return False  # it is made again
 
     def keep(self, task: Task, made: _Made) -> None:
         """Keep what came of a fit, for good if there is a folder."""
         line = made.line | {"fit": list(task.parts), "key": self.keys.get(task.place), "file": ""}
+        line["sha256"] = hashlib.sha256(made.file or b"").hexdigest()
         if self.folder is not None and self.journal is not None:
             place = f"{FITS}/{_file_name(task.parts)}"
             if made.file is None:
@@ -574,6 +581,13 @@ class _Book:
             row |= {name: line.get(name) for name in FOUND}
             rows.append(row | {"path": path})
         return rows
+
+
+def _is_of_a_fit(line: Row) -> bool:
+    """Return whether a line of a journal says which fit it is of, and what that was made from."""
+    parts = line.get("fit")
+    named = isinstance(parts, list) and all(isinstance(part, str) for part in parts)
+    return named and isinstance(line.get("key"), str)
 
 
 def _name(parts: Iterable[str]) -> str:

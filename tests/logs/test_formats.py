@@ -15,6 +15,7 @@ from made_logs import of, write
 EXPECTED = {
     "lm-eval.log": {"a": (1, 1), "β ✓": (1, 0), "c/d": (1, 1)},
     "best-of-n.log": {"0": (4, 1), "1": (2, 1), "2": (4, 0)},
+    "swe-bench.log": {"a": (1, 1), "β ✓": (1, 0), "c/d": (1, 1)},
     "monkeys.yaml": {"monkeys": (4, 2)},
     "monkeys.log": {"0": (4, 2), "1": (4, 0), "2": (4, 4)},
     "monkeys.parquet": {"0": (4, 2), "1": (4, 0), "2": (4, 4)},
@@ -124,7 +125,7 @@ def test_attempts_without_an_outcome_are_not_guessed(tmp_path, name, content):
 
 
 def test_planned_attempts_that_are_not_there_are_missing(tmp_path):
-    cut = made.inspect_json()
+    cut = made.inspect_json() | {"status": "cancelled"}
     cut["samples"] = [one for one in cut["samples"] if (one["id"], one["epoch"]) < ("c/d", 3)]
     gone = sum(1 for one in made.inspect_samples()) - len(cut["samples"])
     path = write(tmp_path, "log.json", made.written("inspect", cut))

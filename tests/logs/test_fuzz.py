@@ -89,6 +89,13 @@ OPTIONS = {
     "best-of-n": [{"batch": 2}, {"stopping": "adaptive"}],
     "livecodebench": [{"covariates": ["difficulty"]}],
     "monkeys": [{"columns": {"question": "problem"}}],
+    "json": [
+        {"columns": {"success": "attempts"}},
+        {"columns": {"attempt": "success", "problem": "problem"}},
+    ],
+    "harbor": [{"scorer": "reward"}, {"threshold": 0.5}],
+    "evalscope": [{"metric": "acc"}, {"threshold": 0.5}],
+    "verl": [{"metric": "step"}, {"threshold": 0.5}],
     "csv": [{"columns": {"success": "attempts"}}, {"covariates": ["system"]}, {"threshold": 2}],
 }
 
@@ -102,6 +109,8 @@ def survives(path, form, rng):
             counts.sha256()
             repr(counts)
             counts.provenance.to_json()
+    with contextlib.suppress(bp.errors.InputError):
+        bp.read_attempts(path, form, errors="fail", **more)
 
 
 @pytest.mark.parametrize("name", made.STRUCTURES)
@@ -111,7 +120,7 @@ def test_changed_structures(tmp_path, name):
     def check(seed):
         rng = random.Random(seed)  # noqa: S311
         value = changed(made.STRUCTURES[name](), rng)
-        survives(write(tmp_path, "log", made.written(name, value)), name, rng)
+        survives(write(tmp_path, "log", made.written(name, value)), made.format_of(name), rng)
 
     check()
 

@@ -62,9 +62,9 @@ def test_a_file_cut_short_is_never_an_empty_success(tmp_path, name):
         path = write(tmp_path, name, content[:end])
         with contextlib.suppress(bp.errors.InputError):
             counts = bp.read(path, made.format_of(name), **made.options_of(name))
-            assert name.endswith((".csv", ".yaml", ".log")), "a cut inside would be seen"
+            assert name.endswith((".csv", ".tsv", ".yaml", ".log")), "a cut inside would be seen"
             for problem, (n, c) in of(counts).items():
-                if name != "csv.csv":  # whose last number may have been cut
+                if name not in ("csv.csv", "tsv.tsv"):  # whose last number may have been cut
                     assert n <= expected[problem][0]
                     assert c <= expected[problem][1]
 
@@ -107,7 +107,8 @@ BAD_JSON = {
     "utf-16": ('{"task_id": "a", "passed": true}'.encode("utf-16"), "not text in UTF-8"),
     "half a character": (b'{"task_id": "\\ud800", "passed": true}', "or halves of"),
     "nul": (b'{"task_id": "\\u0000", "passed": true}', "without NUL"),
-    "a list": (b"[]\n", "each line must be a JSON object"),
+    "a list": (b"[[]]\n", "record 1: each item of the array must be an object"),
+    "a number": (b"1\n", "line 1: each line must be a JSON object"),
     "no outcome": (b'{"task_id": "a"}', "must have 'passed'"),
     "blank name": (b'{"task_id": " ", "passed": true}', "problem must not be missing"),
     "a word": (b'{"task_id": "a", "passed": "yes"}', "scores must be numbers"),
@@ -118,6 +119,79 @@ BAD_JSON = {
 @pytest.mark.parametrize(("content", "message"), BAD_JSON.values(), ids=BAD_JSON)
 def test_bad_json(tmp_path, content, message):
     refused(write(tmp_path, "log", content), message, format="human-eval")
+
+
+def npy(shape):
+    """Return a file of NumPy that says it has this shape, and ends there."""
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * (117 - len(header)) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
+
+
+def of_version(content, version):
+    """Return a zip of which the first entry asks for another version to be read."""
+    changed = bytearray(content)
+    at = changed.index(b"PK\x01\x02") + 6
+    changed[at : at + 2] = struct.pack("<H", version)
+    return bytes(changed)
+
+
+STRANGE = {
+    "a shape without columns": (npy((10**12, 0)), "there must be at least one attempt"),
+    "a zip of the future": (of_version(made.zipped(made.inspect_entries()), 255), "damaged or cut short: zip file version"),
+    "attempts of 400 digits": (b"problem,attempts,successes\na,1" + b"0" * 400 + b",1\n", "must be at most 2.53"),
+    "attempts of 400 digits in JSON": (b'[{"problem":"a","attempts":1' + b"0" * 400 + b',"successes":1}]', "must be at most 2.53"),
+    "a number of an attempt": (b'{"i":0,"n":1099511627775,"flagged":true}', "how many attempts were made at a time"),
+    "columns": (b"a," * 30_000 + b"\n1,2\n", "no more than 20,000 columns"),
+    "a row": (b"problem,success\na," + b"0" * 2**25, "a row of more than 16,777,216 bytes"),
+    "a header of millions": (made.zipped({"header.json": b'{"eval":{"x":[' + b"[]," * 2_000_000 + b"[]]}}"}), "more than 2,097,152 brackets and commas"),
+    "a line of millions": (b'{"task_id":"a","passed":true,"x":[' + b"[]," * 2_000_000 + b"[]]}", "more than 2,097,152 brackets and commas"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "message"), STRANGE.values(), ids=STRANGE)
+def test_small_files_that_ask_for_much(tmp_path, content, message):
+    refused(write(tmp_path, "log", content), message, errors="drop")
+
+
+def test_names_of_entries_may_be_anything(tmp_path):
+    entries = made.inspect_entries()
+    for name in ("header.json", "summaries.json"):
+        del entries[name]
+    entries[f"_journal/summaries/{'1' * 5000}.json"] = [{"id": "z", "epoch": 1}]
+    assert of(bp.read(write(tmp_path, "log", made.zipped(entries)))) == made.COUNTS
+
+
+def test_what_is_passed_over_is_not_built(tmp_path):
+    sample = (
+        b'{"id":"p","epoch":1,"scores":{"s":{"value":"C"}},"messages":[' + b'[],"\\"]",' * 10**6
+    )
+    entries = {"header.json": {"eval": {"task": "t", "model": "m"}}, "samples/p_epoch_1.json": sample + b"1]}"}  # fmt: skip
+    path = write(tmp_path, "log", made.zipped(entries))
+    tracemalloc.start()
+    counts = bp.read(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert of(counts) == {"p": (1, 1)}
+    assert most < 100e6
+    entries["samples/p_epoch_1.json"] = sample
+    refused(
+        write(tmp_path, "log", made.zipped(entries)), "a value does not end; is the file cut short"
+    )
+
+
+def test_a_file_that_unpacks_to_far_more_than_a_log(tmp_path, monkeypatch):
+    import gzip
+
+    monkeypatch.setattr(files, "FEW_BYTES", 100_000)
+    content = b"problem,success\n" + b"a,1\n" * 100_000
+    path = write(tmp_path, "x.csv.gz", gzip.compress(content))
+    refused(path, "unpacks to more than 2?1?[0-9,]+ bytes, far more than a log of its size")
+    entry = b"[" + b" " * 10**6 + b"]"
+    path = write(
+        tmp_path, "x.eval", made.zipped(made.inspect_entries() | {"summaries.json": entry})
+    )
+    refused(path, "summaries.json: unpacks to more than")
 
 
 def test_a_line_without_end(tmp_path, monkeypatch):
@@ -246,7 +320,7 @@ def test_damaged_zips(tmp_path):
         archive.writestr("header.json", json.dumps(made.inspect_header()))
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("header.json", "{}")
-    refused(tmp_path / "d.eval", "each entry of the zip must occur once: 'header.json'")
+    refused(tmp_path / "d.eval", "a header of the zip must be there once: 'header.json'")
     refused(
         write(tmp_path, "e.eval", made.zipped({"header.json": []})),
         "the header of the log must be an object",
@@ -356,7 +430,9 @@ def test_parquet_with_columns_that_are_no_counts(tmp_path):
     for rows, message in [
         ([{"problem": "a", "attempts": [1], "successes": 1}], "attempts must be numbers"),
         ([{"problem": "a", "attempts": 1, "successes": 2}], "must not exceed attempts"),
-        ([{"problem": "a", "success": [1]}], "success must be a column of numbers"),
+        ([{"problem": "a", "success": [[1]]}], "a list of outcomes must have one for each attempt"),
+        ([{"problem": {"x": 1}, "success": 1}], "problem must be numbers or text: row 1 holds"),
+        ([{"problem": "a", "success": {"x": 1}}], "success must be numbers or text: row 1 holds"),
         ([{"problem": None, "success": 1}], "problem must not be missing"),
         ([{"is_corrects": "yes"}], "is_correct must be a list"),
     ]:

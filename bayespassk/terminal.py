@@ -1,0 +1,29 @@
+"""Text of users as a terminal may have it: nothing moves the cursor, or turns what is read."""
+
+import re
+
+__all__ = ["CONTROLS", "on_line", "printable", "visible"]
+
+CONTROLS = "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+
+BREAKS = "[\x0b-\x0d\x1c-\x1f\x85\u2028\u2029]"
+"""White space that goes to another line, or back to the beginning of this one."""
+
+
+def visible(text: str) -> str:
+    """Return text in which nothing turns the order of what is around it, or hides it.
+
+    Characters that control the direction of text can make "0.123" of "321.0" in a sentence about
+    a name; they and other controls, but for white space, become the sign for what is unknown.
+    """
+    return re.sub(CONTROLS, "\ufffd", text)
+
+
+def printable(text: str) -> str:
+    """Return lines of text for a terminal: visible, and ended by newlines alone."""
+    return re.sub(BREAKS, "\ufffd", visible(text))
+
+
+def on_line(text: str) -> str:
+    """Return text for a place within a line: visible, all white space a space."""
+    return " ".join(visible(text).split())
