@@ -51,8 +51,9 @@ def from_posterior(
     counts : Counts
         What the draws were conditioned on.
     family : Family or str
-        The distribution of p over problems, or its name. Its priors should be those of the model: what says how
-        much of a forecast is prior (:func:`sensitivity`, a warning) rests on them; nothing else.
+        The distribution of p over problems, or its name. Its priors should be those of the model:
+        what says how much of a forecast is prior (:func:`sensitivity`, a warning) rests on them;
+        nothing else does.
     random_seed : int, optional
         The seed of the fit, which forecasts and checks use if they are not given another.
 
