@@ -4,8 +4,8 @@
 
 Simulates 100 problems with 30 attempts each from a family and fits them in every way: quadrature,
 NUTS, ADVI, the model of bp.build_model with its data frozen, and with --latent that with the p of
-each problem. Prints a Markdown table: seconds, with compiling; how far the mean of log fail@3,000 of
-new problems is from quadrature's, in its standard deviations; the ratio of the standard deviations;
+each problem. Prints a Markdown table: seconds, with compiling; how far the mean of log fail@3000 is
+from quadrature's, of new problems, in its standard deviations; the ratio of standard deviations;
 and divergences.
 """
 
