@@ -107,7 +107,7 @@ class MixedBinomial:
     >>> family = bp.ZeroInflated(bp.Beta())
     >>> successes = bp.dist.MixedBinomial.dist(family, parameters, n=20)
     >>> round(float(pm.logp(successes, 0).eval()), 3)
-    -0.727
+    -0.487
     """
 
     def __new__(
@@ -209,7 +209,7 @@ class LibbyNovickBinomial:
     >>> import bayespassk as bp, pymc as pm
     >>> of_each = bp.dist.LibbyNovickBinomial.dist(0.3, 1.0, -2.0, n=[10, 20], zero=0.05)
     >>> pm.logp(of_each, [0, 7]).eval().round(3)
-    array([-0.636, -3.827])
+    array([-0.343, -4.385])
     """
 
     def __new__(

@@ -87,7 +87,7 @@ def from_posterior(
     >>> draws = {name: (("chain", "draw"), rng.gamma(9, 0.1, (2, 1000))) for name in "ab"}
     >>> fit = bp.from_posterior(xr.Dataset(draws), counts, bp.Beta(), random_seed=1)
     >>> bp.summarize(bp.forecast(fit, 10))["mean"].round(1).item()
-    0.8
+    0.7
     """
     check_arguments("from_posterior", locals())
     family = as_family(family)
