@@ -1,4 +1,4 @@
-from . import errors as errors, estimators as estimators, verifier as verifier
+from . import dist as dist, errors as errors, estimators as estimators, verifier as verifier
 from .asking.budgets import budget_for as budget_for, summarize_budget as summarize_budget
 from .asking.coverage import coverage_at_cost as coverage_at_cost
 from .asking.crossings import (
@@ -36,6 +36,7 @@ from .families import (
     ZeroInflated as ZeroInflated,
     family_from_name as family_from_name,
 )
+from .fitting.given import from_posterior as from_posterior
 from .fitting.verb import build_model as build_model, fit as fit
 from .judging.agreeing import agreement as agreement
 from .judging.averaging import average as average, disagreement as disagreement
@@ -46,6 +47,7 @@ from .judging.calibrating import (
 from .judging.comparing import compare as compare
 from .judging.independence import independence as independence
 from .judging.loo_pit import loo_pit as loo_pit
+from .judging.predictive import add_predictive as add_predictive
 from .judging.prior import prior_predictive as prior_predictive, sensitivity as sensitivity
 from .judging.replicating import check as check, summarize_check as summarize_check
 from .logs import (

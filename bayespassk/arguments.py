@@ -221,6 +221,15 @@ def a_function(value: Any, name: str) -> None:
         raise OptionError(f"{name} must be a function; got {shown(value)}")
 
 
+def a_posterior(value: Any, name: str) -> None:
+    """Check draws from elsewhere."""
+    if not isinstance(value, xr.DataTree | xr.Dataset):
+        raise OptionError(
+            f"{name} must be an xarray.DataTree with the group posterior, or that Dataset; got "
+            f"{type(value).__name__}. What to do: az.from_dict({{'posterior': draws}})"
+        )
+
+
 def a_fit(value: Any, name: str) -> None:
     """Check that something may be a fit; opening it says whether it is one."""
     if not isinstance(value, xr.DataTree) and not hasattr(value, "hierarchy"):
@@ -364,7 +373,9 @@ ARGUMENTS: dict[str, Kind | None] = {
     "horizon": optional(check_number),
     "k": lambda value, _name: check_each_k(value),
     "kind": check_text,
+    "latent": check_flag,
     "limit": optional(some_numbers),
+    "log_likelihood": check_flag,
     "log": None,  # a path, or what is held in memory, which readers know
     "method": check_text,
     "methods": optional(some_methods),
@@ -380,6 +391,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "pass_at_k": some_numbers,
     "path": a_path,
     "permutations": whole(1, MANY),
+    "posterior": a_posterior,
     "pit": draws("row"),
     "pooling": check_text,
     "prior": a_pair,
@@ -395,6 +407,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "run_length": None,  # a whole number, or endless for a forecast, which check themselves
     "scores": frame("system", "method", "k", "truth", "point"),
     "simulations": whole_up_to(MANY),
+    "solved": check_flag,
     "stopping": optional(check_text),
     "strategy": check_text,
     "system": optional(check_text),
@@ -422,6 +435,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "fit.draws": optional(whole_up_to(MANY)),
     "fit_many.by": some_texts,
     "fit_many.counts": counts_or_logs,
+    "from_posterior.family": a_family_itself,
     "independence.attempts": attempts_or_counts,
     "log_log.at": optional(some_wholes),
     "paired_rates.base": some_verdicts,

@@ -37,6 +37,10 @@ class LogALogB(bp.Family):
         """Declare the two that the priors are on."""
         return {name: declare(name, prior) for name, prior in self.priors.items()}
 
+    def free(self, natural):
+        """Return their logarithms."""
+        return {"log_a": np.log(natural["a"]), "log_b": np.log(natural["b"])}
+
     def natural(self, free, xp=NUMPY):
         """Return a and b."""
         return {"a": xp.exp(free["log_a"]), "b": xp.exp(free["log_b"])}

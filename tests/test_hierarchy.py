@@ -9,6 +9,7 @@ from scipy import stats
 import bayespassk as bp
 from bayespassk.families import family_names
 from bayespassk.families.base import declared
+from bayespassk.fitting.model import Setup, model_of
 from bayespassk.posterior.pooling import (
     FREEDOM,
     Hierarchy,
@@ -43,7 +44,8 @@ def made(shape, family, share=0.0):
     """Return the model, as PyMC has it, its hierarchy, and the standardised covariate, if any."""
     counts = counts_of(shape)
     covariates = "size" if shape == "covariates of systems" else None
-    model = bp.build_model(counts, family, pooling="partial", covariates=covariates)
+    setup = Setup.of(counts, family, "partial", covariates)
+    model = model_of(family, setup.hierarchy, setup.data(), counts.systems)
     rng = np.random.default_rng(2)
     for name in model.named_vars:
         if name.startswith("data_share_"):

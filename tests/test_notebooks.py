@@ -69,8 +69,8 @@ def run(path):
     return notebook
 
 
-def test_there_are_eight_in_order():
-    assert [path.stem[:2] for path in NOTEBOOKS] == [f"{i}_" for i in range(1, 9)]
+def test_there_are_nine_in_order():
+    assert [path.stem[:2] for path in NOTEBOOKS] == [f"{i}_" for i in range(1, 10)]
 
 
 @each

@@ -22,6 +22,7 @@ __all__ = [
     "Densities",
     "Shares",
     "log_densities",
+    "log_prior_of",
     "prior_share",
     "prior_shift",
     "shares",
@@ -84,7 +85,7 @@ def log_densities(fitted: Fitted, system: int, step: int = 1) -> Densities:
     nothing of one system and varies by much, and its covariance with a forecast is noise. The
     posterior of the system's own parameters is taken for normal instead.
     """
-    own, prior = _log_likelihood(fitted, system, step), _log_prior(fitted, system, step)
+    own, prior = _log_likelihood(fitted, system, step), log_prior_of(fitted, system, step)
     if _by_itself(fitted, system):
         return Densities(prior, own)
     hierarchy, values = _joint(fitted, system, step)
@@ -120,7 +121,7 @@ def _joint(fitted: Fitted, system: int, step: int) -> tuple[Hierarchy, dict[str,
     return hierarchy, {n: v if v.ndim > 1 else v[:, None] for n, v in values.items()}
 
 
-def _log_prior(fitted: Fitted, system: int, step: int) -> Floats:
+def log_prior_of(fitted: Fitted, system: int, step: int) -> Floats:
     """Return the log density of the prior at every `step`-th draw."""
     if _by_itself(fitted, system):
         values = _values(fitted.posterior.isel(system=system), step)
@@ -277,7 +278,7 @@ def warn_if_prior_shifts(
     for system, draws in answers.items():
         values = draws.reshape(-1, draws.shape[-1])
         step = max(1, len(values) // DRAWS)
-        density = np.broadcast_to(_log_prior(fitted, system, step), len(values[::step]))
+        density = np.broadcast_to(log_prior_of(fitted, system, step), len(values[::step]))
         shifts = [prior_shift(values[::step, i], density) for i in range(len(ks))]
         at = int(np.abs(shifts).argmax())
         if abs(shifts[at]) > MOST_SHIFT:

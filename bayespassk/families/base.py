@@ -315,6 +315,10 @@ class Family(ABC):
         """Return the natural parameters, those of the formulas, from the free ones."""
 
     @abstractmethod
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters from the natural ones: the inverse of :meth:`natural`."""
+
+    @abstractmethod
     def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
         """Return log E[p^a (1-p)^b] for every draw of the parameters and every pair (a, b).
 
@@ -354,12 +358,17 @@ class Family(ABC):
 
     @abstractmethod
     def constants(
-        self, a: Floats, b: Floats, parameters: Parameters | None = None
+        self,
+        a: Floats,
+        b: Floats,
+        parameters: Parameters | None = None,
+        *,
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return what :meth:`log_moments` needs to know of the pairs (a, b), dims (pair,).
 
         Where that is a choice (nodes of a quadrature), it is made for `parameters`, by default
-        for draws of the prior.
+        for draws of the prior; panels end at the values of logit p in `finer`, too.
         """
 
     @abstractmethod

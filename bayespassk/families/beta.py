@@ -87,6 +87,11 @@ class Beta(Family):
         """Return a and b; the mean is a / (a + b), so log b = log a - logit mean."""
         return {"a": xp.exp(free["log_a"]), "b": xp.exp(free["log_a"] - free["logit_mean"])}
 
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters; see :meth:`Family.free`."""
+        log_a = np.log(natural["a"])
+        return {"log_a": log_a, "logit_mean": log_a - np.log(natural["b"])}
+
     def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
         """Return log B(a' + a, b' + b) - log B(a', b') for parameters a', b'."""
         a, b = np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float))
@@ -116,12 +121,18 @@ class Beta(Family):
         return np.asarray(sp.betaincc(x + a, y + b, above))
 
     def constants(
-        self, a: Floats, b: Floats, parameters: Parameters | None = None
+        self,
+        a: Floats,
+        b: Floats,
+        parameters: Parameters | None = None,
+        *,
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the exponents: the moment has a closed form.
 
         And where attempts are many, the largest value of p^a (1-p)^b, which sums need not hold.
         """
+        del parameters, finer
         constants = {"successes": np.asarray(a), "failures": np.asarray(b)}
         if np.max(a + b, initial=0.0) >= MANY:
             constants["kernel_top"] = log_peak(a, b)

@@ -647,6 +647,13 @@ class Dependent(ByCell):
             natural[RUN_SD] = xp.exp(free[f"log_{RUN_SD}"])
         return natural
 
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters; see :meth:`Family.free`."""
+        free = self.base.free(self._rest(natural))
+        if self.learned:
+            free[f"log_{RUN_SD}"] = np.log(natural[RUN_SD])
+        return free
+
     def leaves(self, parameters: Parameters, xp: Special = NUMPY) -> list[Leaf]:
         """Return the leaves of the base, that know patterns of runs; with sd, if learned."""
         found = []
@@ -703,12 +710,17 @@ class Dependent(ByCell):
         return np.asarray(sum(share * one for share, one in zip(shares, each, strict=True)))
 
     def constants(
-        self, a: Floats, b: Floats, parameters: Parameters | None = None
+        self,
+        a: Floats,
+        b: Floats,
+        parameters: Parameters | None = None,
+        *,
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the constants of each part with a density, suffixed _1, _2 ..."""
         if self.table is None:
             rest = None if parameters is None else self._rest(parameters)
-            return self.base.constants(a, b, rest)
+            return self.base.constants(a, b, rest, finer=finer)
         parameters = prior_parameters(self) if parameters is None else parameters
         return {
             f"{name}_{j}": value

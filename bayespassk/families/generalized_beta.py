@@ -11,7 +11,13 @@ from bayespassk.families.base import Declare, Parameters, Prior
 from bayespassk.families.quadrature import Smooth
 from bayespassk.special import NUMPY, Special
 
-__all__ = ["GeneralizedBeta", "draw_power_of_beta", "log_density_of_power", "scale_from_location"]
+__all__ = [
+    "GeneralizedBeta",
+    "draw_power_of_beta",
+    "location_from_scale",
+    "log_density_of_power",
+    "scale_from_location",
+]
 
 
 @final
@@ -58,6 +64,13 @@ class GeneralizedBeta(Smooth):
         a = xp.exp(free["log_tail"] - free["log_g"])
         return {"a": a, "b": a * scale_from_location(g, free["logit_location"], xp), "g": g}
 
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters; see :meth:`Family.free`."""
+        a, b, g = natural["a"], natural["b"], natural["g"]
+        log_g = np.log(g)
+        location = location_from_scale(g, b / a)
+        return {"log_tail": np.log(a) + log_g, "logit_location": location, "log_g": log_g}
+
     def log_density(self, parameters: Parameters, log_p: Any, log_q: Any, xp: Special) -> Any:
         """Return log of g p^(a g) (1 - p^g)^(b-1) (1-p) / B(a, b)."""
         return log_density_of_power(
@@ -76,6 +89,12 @@ class GeneralizedBeta(Smooth):
 def scale_from_location(g: Any, logit_location: Any, xp: Special) -> Any:
     """Return b / a such that the mean of B is location^g: location^-g - 1."""
     return xp.expm1(-g * xp.log_sigmoid(logit_location))
+
+
+def location_from_scale(g: Any, scale: Any) -> Any:
+    """Return the logit of the location of which the above is `scale`."""
+    log_location = -np.log1p(scale) / g
+    return log_location - NUMPY.log1mexp(log_location)
 
 
 def log_density_of_power(a: Any, b: Any, g: Any, log_p: Any, log_q: Any, xp: Special) -> Any:

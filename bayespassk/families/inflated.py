@@ -87,6 +87,11 @@ class _Inflated(ByCell):
         share = xp.exp(xp.log_sigmoid(free[f"logit_{self.share}"]))
         return {**self.base.natural(free, xp), self.share: share}
 
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters; see :meth:`Family.free`."""
+        share = sp.logit(natural[self.share])
+        return {**self.base.free(self._rest(natural)), f"logit_{self.share}": share}
+
     def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
         """Return the log of share x [p^a (1-p)^b is 1 there] + (1 - share) x moment."""
         a, b = np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float))
@@ -106,12 +111,17 @@ class _Inflated(ByCell):
         return np.asarray(inner + inflated * ((self._inflation()[1] > above) - inner))
 
     def constants(
-        self, a: Floats, b: Floats, parameters: Parameters | None = None
+        self,
+        a: Floats,
+        b: Floats,
+        parameters: Parameters | None = None,
+        *,
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the constants of the family inflated, and which pairs the others add to."""
         rest = None if parameters is None else self._rest(parameters)
         return {
-            **self.base.constants(a, b, rest),
+            **self.base.constants(a, b, rest, finer=finer),
             f"{AT}_{self.share}": self._at(a, b).astype(float),
         }
 

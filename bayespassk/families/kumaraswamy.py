@@ -10,6 +10,7 @@ from bayespassk.arrays import Floats
 from bayespassk.families.base import Declare, Parameters, Prior
 from bayespassk.families.generalized_beta import (
     draw_power_of_beta,
+    location_from_scale,
     scale_from_location,
 )
 from bayespassk.families.quadrature import Smooth
@@ -54,6 +55,11 @@ class Kumaraswamy(Smooth):
         """Return a and b."""
         a = xp.exp(free["log_a"])
         return {"a": a, "b": scale_from_location(a, free["logit_location"], xp)}
+
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters; see :meth:`Family.free`."""
+        a, b = natural["a"], natural["b"]
+        return {"log_a": np.log(a), "logit_location": location_from_scale(a, b)}
 
     def log_density(self, parameters: Parameters, log_p: Any, log_q: Any, xp: Special) -> Any:
         """Return log of a b p^a (1 - p^a)^(b-1) (1-p)."""

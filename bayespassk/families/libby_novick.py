@@ -60,6 +60,12 @@ class LibbyNovick(Smooth):
         log_odds = free["logit_knee"] - xp.log_sigmoid(-free["log_b"])
         return {"a": xp.exp(free["log_a"]), "b": xp.exp(free["log_b"]), "log_odds": log_odds}
 
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters; see :meth:`Family.free`."""
+        a, b = natural["a"], natural["b"]
+        knee = natural["log_odds"] - np.log1p(b)
+        return {"log_a": np.log(a), "log_b": np.log(b), "logit_knee": knee}
+
     def log_density(self, parameters: Parameters, log_p: Any, log_q: Any, xp: Special) -> Any:
         """Return log of B^a (1-B)^b / Beta(a, b), logit B = logit p - log r."""
         a, b = parameters["a"], parameters["b"]

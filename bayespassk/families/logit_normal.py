@@ -48,6 +48,10 @@ class LogitNormal(Smooth):
         """Return the median of p and the standard deviation of logit p."""
         return {"logit_median": free["mu"], "sigma": xp.exp(free["log_sigma"])}
 
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters; see :meth:`Family.free`."""
+        return {"mu": natural["logit_median"], "log_sigma": np.log(natural["sigma"])}
+
     def log_density(self, parameters: Parameters, log_p: Any, log_q: Any, xp: Special) -> Any:
         """Return the log density of the normal at logit p."""
         sigma = parameters["sigma"]

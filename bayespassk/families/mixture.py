@@ -17,6 +17,7 @@ from bayespassk.families.base import (
     Leaf,
     Parameters,
     Prior,
+    declared,
     with_share,
 )
 from bayespassk.special import NUMPY, Special
@@ -138,6 +139,30 @@ class Mixture(ByCell):
         natural[f"weight_{len(self.parts)}"] = xp.exp(rest)
         return natural
 
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters; see :meth:`Family.free`.
+
+        NaN where components of one kind are not in the order of their locations.
+        """
+        free: dict[str, Any] = {}
+        locations: dict[type[Family], Any] = {}
+        for j, (part, own, _) in enumerate(self.split(natural), 1):
+            mine = part.free(own)
+            if type(part) in locations:
+                gap = mine.pop(part.location) - locations[type(part)]
+                free[f"log_gap_{j}"] = np.log(np.where(gap > 0, gap, np.nan))
+                locations[type(part)] = locations[type(part)] + gap
+            else:
+                locations[type(part)] = mine[part.location]
+            free |= {f"{name}_{j}": value for name, value in mine.items()}
+        rest: Any = 1.0
+        for j in range(1, len(self.parts)):
+            free[f"logit_weight_{j}"] = np.log(natural[f"weight_{j}"]) - np.log(
+                rest - natural[f"weight_{j}"]
+            )
+            rest = rest - natural[f"weight_{j}"]
+        return {name: free[name] for name in declared(self)}
+
     def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
         """Return the log of the weighted sum of the components' moments."""
         pairs = (...,) + (None,) * np.broadcast(a, b).ndim
@@ -163,14 +188,19 @@ class Mixture(ByCell):
         return np.asarray((sp.softmax(log_shares, axis=0) * each).sum(0).clip(0.0, 1.0))
 
     def constants(
-        self, a: Floats, b: Floats, parameters: Parameters | None = None
+        self,
+        a: Floats,
+        b: Floats,
+        parameters: Parameters | None = None,
+        *,
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the constants of each component, suffixed _1, _2 ..."""
         return {
             f"{name}_{j}": value
             for j, part in enumerate(self.parts, 1)
             for name, value in part.constants(
-                a, b, None if parameters is None else self._own(parameters, j)
+                a, b, None if parameters is None else self._own(parameters, j), finer=finer
             ).items()
         }
 

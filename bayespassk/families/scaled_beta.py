@@ -84,6 +84,13 @@ class ScaledBeta(Quadrature):
             "s": xp.exp(log_s),
         }
 
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters; see :meth:`Family.free`."""
+        log_a, log_s = np.log(natural["a"]), np.log(natural["s"])
+        mean = log_a - np.log(natural["b"]) + log_s
+        logit_s = log_s - np.log1p(-natural["s"])
+        return {"log_a": log_a, "logit_mean": mean, "logit_s": logit_s}
+
     def log_density(self, parameters: Parameters, log_p: Any, log_q: Any, xp: Special) -> Any:
         """Return the log density of logit p; -1e30 where p >= s."""
         a, b = parameters["a"], parameters["b"]

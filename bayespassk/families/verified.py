@@ -157,6 +157,11 @@ class Verified(ByCell):
             natural[name] = xp.exp(xp.log_sigmoid(free[f"logit_{name}"]))
         return natural
 
+    def free(self, natural: Parameters) -> dict[str, Any]:
+        """Return the free parameters; see :meth:`Family.free`."""
+        rates = {f"logit_{name}": sp.logit(natural[name]) for name in self.verifier.learned}
+        return {**self.base.free(without_rates(natural)), **rates}
+
     def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
         """Return log E[q^a (1-q)^b]: of verdicts."""
         each = [
@@ -214,14 +219,19 @@ class Verified(ByCell):
         return np.asarray(sum(share * one for share, one in zip(shares, each, strict=True)))
 
     def constants(
-        self, a: Floats, b: Floats, parameters: Parameters | None = None
+        self,
+        a: Floats,
+        b: Floats,
+        parameters: Parameters | None = None,
+        *,
+        finer: ArrayLike = (),
     ) -> dict[str, NDArray[Any]]:
         """Return the constants of each part with a density and each point, suffixed _1, _2 ..."""
         parameters = prior_parameters(self) if parameters is None else parameters
         return {
             f"{name}_{j}": value
             for j, (leaf, own, _) in enumerate(self.leaves(parameters), 1)
-            for name, value in leaf.constants(a, b, own).items()
+            for name, value in leaf.constants(a, b, own, finer).items()
         }
 
     def log_moments(

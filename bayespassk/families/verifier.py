@@ -357,7 +357,7 @@ class JudgedPoint:
         return np.asarray(np.exp(yes) > above, dtype=float)
 
     def constants(
-        self, a: Floats, b: Floats, parameters: Parameters | None = None
+        self, a: Floats, b: Floats, _parameters: Parameters | None = None, _cuts: ArrayLike = ()
     ) -> dict[str, NDArray[Any]]:
         """Return the exponents."""
         return {"a": np.asarray(a, dtype=float), "b": np.asarray(b, dtype=float)}

@@ -40,7 +40,17 @@ from bayespassk.special import graph
 if TYPE_CHECKING:
     import pymc as pm
 
-__all__ = ["CENTRING", "DATA", "Setup", "centring_of", "model_of", "quiet_import"]
+__all__ = [
+    "CENTRING",
+    "DATA",
+    "Setup",
+    "centring_of",
+    "declare_each",
+    "declare_pooled",
+    "model_of",
+    "quiet_import",
+    "variable",
+]
 
 
 DATA = "data_"
@@ -205,16 +215,19 @@ def model_of(
         import pymc as pm
 
     coords = {"system": list(systems)}
-    coords |= {dim: list(labels) for dim, labels in hierarchy.labels.items()}
+    coords |= {dim: list(labels) for dim, labels in hierarchy.labels.items() if labels}
     with pm.Model(coords=coords) as model:
         shared = {name: pm.Data(f"{DATA}{name}", values) for name, values in data.items()}
         if hierarchy.pooling == "none":
-            free = _declare_each(family)
+            free = declare_each(family)
         else:
-            free = _declare_pooled(family, hierarchy, shared)
+            before = "location_"
+            names = [name.removeprefix(before) for name in shared if name.startswith(before)]
+            centring = {n: Centring(shared[f"{before}{n}"], shared[f"share_{n}"]) for n in names}
+            free = declare_pooled(family, hierarchy, centring, shared.get("system_design"))
         for name, value in family.natural(free, graph()).items():
             pm.Deterministic(name, value, dims="system")
-        for name, effect in problem_effects(family, _variable, hierarchy).items():
+        for name, effect in problem_effects(family, variable, hierarchy).items():
             at, design = shared["group_system"], shared["problem_design"]
             each = effect[at] if hierarchy.pooling == "none" else effect
             free[name] = free[name][at] + (design * each).sum(-1)
@@ -223,34 +236,30 @@ def model_of(
     return model
 
 
-def _declare_each(family: Family) -> dict[str, Any]:
+def declare_each(family: Family) -> dict[str, Any]:
     """Declare the free parameters of systems that share nothing, and return them."""
 
     def declare(name: str, prior: Prior, loc: Any = None) -> Any:
         loc = prior.loc if loc is None else loc
-        return _variable(name, prior.kind, loc, prior.scale, ("system",))
+        return variable(name, prior.kind, loc, prior.scale, ("system",))
 
     return family.prior(declare, graph())
 
 
-def _declare_pooled(
-    family: Family, hierarchy: Hierarchy, shared: Mapping[str, Any]
+def declare_pooled(
+    family: Family, hierarchy: Hierarchy, centring: Mapping[str, Centring], design: Any
 ) -> dict[str, Any]:
     """Declare what systems share, and return the free parameters of each."""
     import pymc as pm
 
-    before = "location_"
-    names = [name.removeprefix(before) for name in shared if name.startswith(before)]
-    centring = {n: Centring(shared[f"{before}{n}"], shared[f"share_{n}"]) for n in names}
-    design = shared.get("system_design")
-    found = pooled(family, _variable, hierarchy, graph(), design, centring)
+    found = pooled(family, variable, hierarchy, graph(), design, centring)
     dims = dims_of(family, hierarchy)
     for name, value in found.items():
         pm.Deterministic(name, value, dims=dims[name])
     return {name: found[name] for name in declared(family)}
 
 
-def _variable(
+def variable(
     name: str, kind: str, loc: Any, scale: Any, dims: tuple[str, ...], freedom: float = np.inf
 ) -> Any:
     """Declare a variable of the model at hand."""
@@ -275,13 +284,16 @@ def _number(value: Any) -> Any:
 def _logit_beta(name: str, loc: Any, scale: Any, dims: Any = None) -> Any:
     """Declare the logit of a beta variable."""
     import pymc as pm
+    import pytensor.tensor as pt
 
     return pm.CustomDist(
         name,
         loc,
         scale,
         logp=lambda x, loc, scale: log_density_of("logit-beta", x, loc, scale, graph()),
-        support_point=lambda _rv, _size, loc, _scale: loc,
+        random=lambda loc, scale, rng=None, size=None: draw_of("logit-beta", rng, loc, scale, size),
+        support_point=lambda rv, _size, loc, _scale: pt.broadcast_to(loc, rv.shape),
+        class_name="LogitBeta",
         dims=dims,
     )
 

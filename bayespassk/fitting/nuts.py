@@ -1,6 +1,7 @@
 """NUTS: a model is compiled once a process, and given the data of each fit."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from bayespassk.posterior.diagnostics import (
 from bayespassk.posterior.pooling import Hierarchy
 from bayespassk.process import progress as bar, threads
 
-__all__ = ["nuts_each", "nuts_jointly"]
+__all__ = ["mixing", "nuts_each", "nuts_jointly"]
 
 MOST_COMPILED = 16
 
@@ -142,14 +143,30 @@ def _diagnose_nuts(
     `divergences`, and `energy` and `depth` with dims (chain, draw, block), are those of each
     system, or of all systems together.
     """
-    from arviz_stats.base import array_stats
-
     systems = setup.counts.systems
-    dims = setup.dims
     bfmi = _bfmi(energy)
     cut = (depth >= MAX_DEPTH).sum((0, 1))
     wrong_block = (divergences > 0) | ~(bfmi >= MIN_BFMI) | (cut > 0)
-    bad = np.broadcast_to(wrong_block, len(systems)).copy()
+    report, bad = mixing(found, setup.dims, len(systems))
+    return replace(
+        report,
+        divergences=int(divergences.sum()),
+        systems=tuple(np.array(systems, dtype=object)[bad | wrong_block]),
+        min_bfmi=float(bfmi.min()),
+        at_max_depth=int(cut.sum()),
+    )
+
+
+def mixing(
+    found: Draws, dims: Mapping[str, tuple[str, ...]], systems: int
+) -> tuple[Diagnostics, NDArray[np.bool_]]:
+    """Return how well draws of parameters mix, and which systems are out of bounds by that.
+
+    `found` has dims (chain, draw, last), and `dims` says what is last.
+    """
+    from arviz_stats.base import array_stats
+
+    bad = np.zeros(systems, dtype=bool)
     least, least_tail, most, unsure = np.inf, np.inf, -np.inf, 0.0
     for name, values in found.items():
         each = np.moveaxis(values.reshape(*values.shape[:2], -1), -1, 0)
@@ -161,20 +178,12 @@ def _diagnose_nuts(
         wrong = ~(ess >= MIN_ESS) | ~(tail >= MIN_ESS) | ~(rhat <= MAX_RHAT)
         wrong |= ~(error <= MAX_SD_ERROR)
         of_systems = dims[name][:1] == ("system",)
-        bad |= wrong.reshape(len(systems), -1).any(-1) if of_systems else wrong.any()
+        bad |= wrong.reshape(systems, -1).any(-1) if of_systems else wrong.any()
         least, most = min(least, float(ess.min())), max(most, float(rhat.max()))
         least_tail, unsure = min(least_tail, float(tail.min())), max(unsure, float(error.max()))
-    return Diagnostics(
-        max_rhat=None if next(iter(found.values())).shape[0] == 1 else most,
-        min_ess=least,
-        divergences=int(divergences.sum()),
-        pareto_k=None,
-        systems=tuple(np.array(systems, dtype=object)[bad]),
-        min_tail_ess=least_tail,
-        min_bfmi=float(bfmi.min()),
-        sd_error=unsure,
-        at_max_depth=int(cut.sum()),
-    )
+    rhat_of_all = None if next(iter(found.values())).shape[0] == 1 else most
+    report = Diagnostics(rhat_of_all, least, 0, None, (), min_tail_ess=least_tail, sd_error=unsure)
+    return report, bad
 
 
 def _bfmi(energy: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from bayespassk.errors import FitFileError, OptionError, PoolingWarning, PriorDr
 from bayespassk.families import Family, as_family, family_from_spec
 from bayespassk.families.dependent import dependence
 from bayespassk.fitting.advi import advi
+from bayespassk.fitting.building import built
 from bayespassk.fitting.clusters import design_effects, weakened
 from bayespassk.fitting.lattice import integrate, takes
 from bayespassk.fitting.model import Setup, model_of
@@ -45,8 +46,14 @@ def build_model(
     *,
     pooling: Pooling | Literal["auto"] = "auto",
     covariates: str | Iterable[str] | None = None,
+    latent: bool = False,
 ) -> "pm.Model":
-    """Return the PyMC model of `counts`: what :func:`fit` samples, to look into or build upon.
+    """Return the PyMC model of `counts`, as one would write it in a paper: to look into, or change.
+
+    It has the posterior of :func:`fit`, which samples the same in compressed form: problems with
+    equal counts enter once. ``pm.sample``, ``pm.sample_posterior_predictive``,
+    ``pm.compute_log_likelihood``, ``pm.do`` and the like work on it;
+    :func:`from_posterior` makes a fit of what they find.
 
     Parameters
     ----------
@@ -57,18 +64,43 @@ def build_model(
         what forecast best on published logs; `docs/explanation/accuracy.md` has the figures.
     pooling, covariates
         As for :func:`fit`.
+    latent : bool
+        Write out the success probability of each problem, dims (problem,), as the variables
+        "logit_p" and "p": slower to sample by one or two orders of magnitude, and what to change
+        where attempts depend on more than p. Of families with problems that are never or always
+        solved, it is that of the others.
 
     Returns
     -------
     pymc.Model
-        Free and natural parameters have the dim "system". The success probabilities are
-        integrated out, and problems with equal counts enter once, as a ``pm.Potential`` without
-        the constants log C(n, c).
+        Free and natural parameters have the dim "system"; "attempts", which are ``pm.Data``, and
+        "successes", which are observed, the dim "problem". Without `latent` the success
+        probabilities are integrated out, by the distributions of ``bp.dist``. With attempts that
+        depend on each other (:class:`Dependent`) it is the compressed form, without observed
+        variables.
 
     Raises
     ------
     OptionError
-        If benchmarks are fitted each by itself, which is more than one model.
+        If benchmarks are fitted each by itself, which is more than one model; or if p is to be
+        written out where the attempts of each run have a p of their own.
+
+    Notes
+    -----
+    What pools systems is written as distances from their mean in units of their spread, which
+    samples well for few systems, or few attempts. `fit` decides this for each system.
+
+    As attempts are ``pm.Data``, which may change, what a quadrature needs to know of them is looked
+    up at every evaluation. Where they will not change, the model that
+    ``pymc.model.transform.optimization.freeze_dims_and_data`` returns samples several times faster.
+
+    Examples
+    --------
+    >>> import bayespassk as bp
+    >>> counts = bp.thin(bp.load_example(), 100, random_seed=1).select("small")
+    >>> model = bp.build_model(counts, bp.Beta())
+    >>> [variable.name for variable in model.free_RVs + model.observed_RVs]
+    ['log_a', 'logit_mean', 'successes']
     """
     check_arguments("build_model", locals())
     family = as_family(family)
@@ -80,7 +112,9 @@ def build_model(
             "pooling='partial', over benchmarks"
         )
     setup = Setup.of(counts, family, pooling, covariates)
-    return model_of(setup.family, setup.hierarchy, setup.data(), counts.systems)
+    if dependence(family) is not None and not latent:
+        return model_of(setup.family, setup.hierarchy, setup.data(), counts.systems)
+    return built(setup, latent)
 
 
 def fit(

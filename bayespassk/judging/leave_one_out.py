@@ -151,6 +151,11 @@ def _elpd_without(fitted: Fitted, cells: Cells, cell: int, which: Which, progres
     everyone = range(len(fitted.systems))
     group = everyone if fitted.design else fitted.hierarchy.group(which.position)
     counts, attrs = fitted.counts, fitted.tree.attrs
+    if attrs["method"] == "given":
+        raise OptionError(
+            f"exact=True fits again without a problem, which cannot be done for the family "
+            f"{which.family!r}: its draws were given (bp.from_posterior). Use exact=False"
+        )
     without = int(mine[inside])
     counts = counts.without_attempts(without)  # no attempts, no knowledge
     kept = np.isin(fitted.system_index, group)

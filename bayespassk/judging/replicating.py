@@ -27,7 +27,7 @@ from bayespassk.special import log_binomial
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["check", "checked", "summarize_check", "thin_draws"]
+__all__ = ["Log", "check", "checked", "summarize_check", "thin_draws"]
 
 
 REPLICATED = CHUNK // 2
@@ -130,7 +130,7 @@ def check(fit: xr.DataTree, *, random_seed: int | None = None, draws: int = 1000
 def checked(fitted: Fitted, random_seed: int | None = None, draws: int = 1000) -> xr.Dataset:
     """Return what :func:`check` does, of a fit that is opened."""
     seed = fitted.seed_or(random_seed)
-    logs = [_Log.of(fitted, position) for position in range(len(fitted.systems))]
+    logs = [Log.of(fitted, position) for position in range(len(fitted.systems))]
     most = max((int(log.attempts.max()) for log in logs if len(log.attempts)), default=0)
     bins = _bins(most, logs[0].size)
     attempted = fitted.attempts > 0
@@ -194,7 +194,7 @@ type _Parameters = list[tuple[Ints, dict[str, Floats]]]
 
 
 @dataclass(frozen=True)
-class _Log:
+class Log:
     """The attempted problems of one system, and how their attempts were ended."""
 
     attempts: Ints
@@ -205,7 +205,8 @@ class _Log:
     runs: Runs | None = None
 
     @classmethod
-    def of(cls, fitted: Fitted, system: int) -> "_Log":
+    def of(cls, fitted: Fitted, system: int) -> "Log":
+        """Return that of one system of a fit."""
         mine = (fitted.system_index == system) & (fitted.attempts > 0)
         size, rows = batch_size(fitted.stopping), np.flatnonzero(mine)
         runs = None
@@ -292,7 +293,7 @@ class _Outcomes:
     problems: Ints
 
     @classmethod
-    def of(cls, log: _Log) -> "_Outcomes":
+    def of(cls, log: Log) -> "_Outcomes":
         """Return those of a log, as one draw."""
         failures = log.attempts - log.successes
         cells = distinct(np.zeros_like(failures), log.successes, failures)
@@ -318,7 +319,7 @@ class _Outcomes:
         return count.astype(np.int64).reshape(-1, bins)
 
 
-def _statistics(log: _Log, seen: _Outcomes) -> dict[str, Floats]:
+def _statistics(log: Log, seen: _Outcomes) -> dict[str, Floats]:
     """Return the statistics of what was seen, each with dims (draw,)."""
     attempts, successes = seen.attempts, seen.successes
     unsolved = seen.mean(successes == 0)
@@ -336,7 +337,7 @@ def _statistics(log: _Log, seen: _Outcomes) -> dict[str, Floats]:
     return found | {"spread": np.sqrt(seen.mean((rate - middle) ** 2))}
 
 
-def _ks(log: _Log) -> list[int]:
+def _ks(log: Log) -> list[int]:
     """Return 1, 10, 100 ... below the attempts at every problem."""
     least = int(log.attempts.min())
     if log.stopping != "fixed":
@@ -363,7 +364,7 @@ def _chen_of_each(attempts: Ints, successes: Ints, k: int) -> Floats:
 
 def _check_system(
     system: str,
-    log: _Log,
+    log: Log,
     family: Family,
     drawn: _Parameters,
     draws: int,
@@ -413,7 +414,7 @@ def _check_system(
 
 
 def _made(
-    log: _Log, family: Family, drawn: _Parameters, bins: list[str], rng: np.random.Generator
+    log: Log, family: Family, drawn: _Parameters, bins: list[str], rng: np.random.Generator
 ) -> tuple[dict[str, Floats], Ints]:
     """Return statistics, dims (draw,), and the histogram, dims (draw, bin), of replicated data."""
     parts, histograms = [], []
@@ -447,7 +448,7 @@ def _nothing(system: str, draws: int, bins: list[str]) -> xr.Dataset:
     )
 
 
-def _alone(log: _Log, place: Ints) -> NDArray[np.bool_]:
+def _alone(log: Log, place: Ints) -> NDArray[np.bool_]:
     """Return which of these problems are replicated one by one.
 
     All of them where a success ends the attempts, or they come in runs; else those with attempts
@@ -461,7 +462,7 @@ def _alone(log: _Log, place: Ints) -> NDArray[np.bool_]:
 
 
 def _replicated(
-    log: _Log, family: Family, parts: _Parameters, rng: np.random.Generator
+    log: Log, family: Family, parts: _Parameters, rng: np.random.Generator
 ) -> Iterator[_Outcomes]:
     """Yield replicated outcomes of all problems, a few draws at a time."""
     draws = len(next(iter(parts[0][1].values())))
@@ -646,7 +647,7 @@ def _curve_finding(curve: Agreement) -> str:
     )
 
 
-def _finding(log: _Log, found: _Compared) -> str:
+def _finding(log: Log, found: _Compared) -> str:
     """Return one statistic in a sentence."""
     problems = len(log.attempts)
     low, high, seen = found.lower, found.upper, found.observed
@@ -691,9 +692,7 @@ MISSED = _Missed(
 )
 
 
-def _histogram_finding(
-    log: _Log, found: _Compared, seen: Ints, away: _Away, bins: list[str]
-) -> str:
+def _histogram_finding(log: Log, found: _Compared, seen: Ints, away: _Away, bins: list[str]) -> str:
     """Return what bin is worst, if the histogram is missed."""
     one, of = ("success", "successes") if log.size is None else ("attempt", "attempts")
     if not found.missed:

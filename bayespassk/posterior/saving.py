@@ -21,19 +21,20 @@ from bayespassk.posterior.schema import CHECKSUM, check_fit, check_sizes, checks
 __all__ = ["files_of", "load", "save"]
 
 
-def save(fit: xr.DataTree, path: str | os.PathLike[str]) -> None:
+def save(fit: xr.DataTree, path: str | os.PathLike[str], *, log_likelihood: bool = True) -> None:
     """Write a fit to a netCDF file, whole or not at all; an older file is replaced.
 
-    The group log_likelihood is left out: it is by far the largest, and :func:`load` computes it
-    again from the rest. To keep it in the file, use ``fit.to_netcdf``. A checksum of all else is
-    added, which :func:`load` compares.
+    A checksum of all but log_likelihood is added, which :func:`load` compares.
 
     Parameters
     ----------
     fit : DataTree
-        From :func:`bayespassk.fit` or :func:`load`.
+        From :func:`bayespassk.fit`, :func:`load` or :func:`bayespassk.from_posterior`.
     path : path
         File to write. A symbolic link is followed, and an older file keeps its mode.
+    log_likelihood : bool
+        Keep the group log_likelihood, as 32-bit numbers: for ``az.loo`` of what ``az.from_netcdf``
+        reads. It is by far the largest, and :func:`load` computes it again, to all digits.
 
     Raises
     ------
@@ -45,6 +46,8 @@ def save(fit: xr.DataTree, path: str | os.PathLike[str]) -> None:
         check_fit(fit)
         refuse_inputs(path, files_of(fit))
     kept = {name: group for name, group in fit.children.items() if name != "log_likelihood"}
+    if log_likelihood and "log_likelihood" in fit.children:
+        kept["log_likelihood"] = xr.DataTree(fit["log_likelihood"].to_dataset().astype("float32"))
     attrs = fit.attrs | {CHECKSUM: checksum(fit)}
     tree = xr.DataTree(xr.Dataset(attrs=attrs), children=kept)
     try:
@@ -111,8 +114,7 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
                 "what it holds is not what was saved: the checksum differs. The file was damaged, "
                 "or changed since; take a copy, or make the fit again"
             )
-        if "log_likelihood" not in fit.children:
-            attach_log_likelihood(fit)
+        attach_log_likelihood(fit)  # if it was kept, it was kept in few digits
     return fit
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,13 @@ def as_tree(
     # ArviZ cannot tabulate variables with and without a coordinate that is not a dim.
     apart = hierarchy.pooling == "none"
     coords = outer | (labels if apart else systems)
-    told = {"diagnostics": json.dumps(asdict(report))}
+    library, _, version = str(attrs["sampler"]).partition(" ")
+    told = {
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "inference_library": library,
+        "inference_library_version": version,
+        "diagnostics": json.dumps(asdict(report)),
+    }
     if design is not None:
         told = {"design": design.to_json()} | told
     rows = _rows(counts)

@@ -416,7 +416,7 @@ def _file(posterior: xr.DataTree) -> bytes:
     """Return a fit as the bytes of its file: the process that asked for it writes it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fit.nc"
-        save(posterior, path)
+        save(posterior, path, log_likelihood=False)
         return path.read_bytes()
 
 
