@@ -80,7 +80,7 @@ def test_a_fit_keeps_its_clusters(tmp_path):
 @pytest.mark.filterwarnings("ignore::bayespassk.errors.FamilyWarning")
 def test_bands_of_the_population_hold_new_clusters(full_size):
     """95% bands hold at least 80% of truths, where bands without clusters hold fewer."""
-    number = 200 if full_size else 40
+    number = 200 if full_size else 16
     many = np.random.default_rng(0)
     x = logit(many.beta(0.5, 2.0, 200_000)) + 2.0 * many.standard_normal(200_000)
     truth = expit(x).mean()
