@@ -298,6 +298,12 @@ def frame(*names: str) -> Kind:
     return check
 
 
+def counts_or_frame(value: Any, name: str) -> None:
+    """Check counts, or a table."""
+    if not isinstance(value, Counts):
+        frame()(value, name)
+
+
 def axes(value: Any, name: str) -> None:
     """Check axes to draw in."""
     several = value.ravel().tolist() if isinstance(value, np.ndarray) else listed(value)
@@ -409,7 +415,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "fit.draws": optional(whole_up_to(MANY)),
     "fit_many.by": some_texts,
     "fit_many.counts": counts_or_logs,
-    "independence.attempts": frame(),
+    "independence.attempts": counts_or_frame,
     "log_log.at": optional(some_wholes),
     "paired_rates.base": some_verdicts,
     "paired_rates.plus": some_verdicts,
@@ -418,6 +424,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "plot_design.table": frame("k", "problems", "attempts", "half_width", "lower", "upper"),
     "plot_difference.attempts": optional(whole(0, 2**53)),
     "plot_forecast.attempts": optional(whole(0, 2**53)),
+    "plot_forecast.dots": check_text,
     "read_attempts.log": a_path,
     "read_csv.covariates": some_texts,
     "report.target": optional(some_targets),

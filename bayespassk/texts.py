@@ -46,6 +46,7 @@ __all__ = [
     "escaped",
     "families_verdict",
     "provenance",
+    "times",
     "verdicts_caption",
 ]
 
@@ -144,7 +145,8 @@ def _finite(value: float | None) -> float | None:
 
 def as_json(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
     """Return one JSON object with the rows of `table` and `meta`."""
-    meta = meta | ({"interval": dict(table.attrs)} if table.attrs else {})
+    about = {name: value for name, value in table.attrs.items() if name != "attempted"}
+    meta = meta | ({"interval": about} if about else {})
     rows = json.loads(table.to_json(orient="records", double_precision=15))
     return as_json_text({"rows": rows, "meta": meta})
 
@@ -234,7 +236,7 @@ def _beyond(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
     each = []
     for k in far:
         (held,) = (held for low, high, held in HELD if low <= k / most < high)
-        each.append(f"k = {k:,.0f} is {_times(k / most)} times that ({held}%)")
+        each.append(f"k = {k:,.0f} is {times(k / most)} times that ({held}%)")
     return (
         f"At most {most:,} attempts were made at a problem; {', '.join(each)}. In brackets: how "
         "many of the default's 95% bands held so far beyond the attempts on published logs, for k "
@@ -242,7 +244,8 @@ def _beyond(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
     )
 
 
-def _times(ratio: float) -> str:
+def times(ratio: float) -> str:
+    """Return how many times something is, as for k beside the attempts made."""
     return f"{ratio:,.0f}" if ratio >= 10 or ratio == round(ratio) else f"{ratio:.1f}"
 
 

@@ -131,7 +131,7 @@ def asked(tmp_path):
         bp.plot_design: {"table": bp.design(bp.Beta(), 10, [10, 20], 10, truths=2), "ax": None},
         bp.plot_difference: {"difference": bp.difference(fit, "a", "b", [1, 10]), "prob": 0.9, "attempts": 8, "ax": None},
         bp.plot_family: seen | {"system": "a", "prob": 0.9, "ax": None},
-        bp.plot_forecast: {"forecast": forecast, "prob": 0.9, "attempts": 8, "truth": None, "tail_exponent": None, "ax": None},
+        bp.plot_forecast: {"dots": "known", "forecast": forecast, "prob": 0.9, "attempts": 8, "truth": None, "tail_exponent": None, "ax": None},
         bp.plot_loo_pit: {"pit": bp.loo_pit(fit), "prob": 0.9, "ax": None},
         bp.prior_predictive: {"family": bp.Beta(), "draws": 10} | k | common,
         bp.probability_impossible: {"fit": fit, "p": 0.1},

@@ -161,7 +161,10 @@ def checked(fitted: Fitted, random_seed: int | None = None, draws: int = 1000) -
         "check_seed": seed,
         "histogram_of": "successes" if logs[0].size is None else "attempts",
     }
-    return result
+    coords = fitted.coords
+    return result.assign_coords(
+        {name: coords[name] for name in ("benchmark", "problems", "attempts")}
+    )
 
 
 def summarize_check(check: xr.Dataset) -> "pd.DataFrame":
