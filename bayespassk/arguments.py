@@ -428,6 +428,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "read_attempts.log": a_path,
     "read_csv.covariates": some_texts,
     "report.target": optional(some_targets),
+    "report.weights": optional(names_or_mapping),
     "resampling_utility.cost": a_finite_number,
     "resampling_utility.k": optional(lambda value, _name: check_each_k(value)),
     "saber_budget.target": some_numbers,

@@ -154,7 +154,7 @@ def _curves(drawn: _Forecast, asked: str, ax: "Axes | None") -> "Axes":
     ks, several = drawn.ks, len(drawn.names) > 1
     said = [short(name, NAME) if several else "" for name in drawn.names]
     said = ["\n".join(filter(None, both)) for both in zip(said, drawn.notes, strict=True)]
-    ax = _axes(ax, width=WIDE + any(said) * 1.1)
+    ax = _axes(ax, width=WIDE + _room(said))
     for i, name in enumerate(drawn.names):
         look = _look(i)
         ax.fill_between(ks, drawn.lower[i], drawn.upper[i], color=look["color"], alpha=0.2, lw=0)
@@ -194,7 +194,7 @@ def _rows(drawn: _Forecast, asked: str, ax: "Axes | None") -> "Axes":
     few = _few(drawn.ks, drawn.attempts)
     order = np.argsort(-drawn.median[:, few[-1]], kind="stable")
     height = 1.3 + len(order) * (0.12 + 0.11 * len(few)) + 0.2 * (len(few) > 1)
-    ax = _axes(ax, height, WIDE + any(drawn.notes) * 1.1)
+    ax = _axes(ax, height, WIDE + _room(drawn.notes))
     y, lines = np.arange(len(order)), []
     for j, k in enumerate(few):
         at = y + (j - (len(few) - 1) / 2) * 0.26
@@ -205,9 +205,9 @@ def _rows(drawn: _Forecast, asked: str, ax: "Axes | None") -> "Axes":
         )
         if drawn.known is not None:
             ax.plot(drawn.known[order, k], at, "o", color="black", ms=2.5, zorder=4)
-    for at, i in enumerate(order):
+    for place, i in enumerate(order):
         ax.text(
-            1.03, at, drawn.notes[i], va="center", fontsize=SMALL,
+            1.03, place, drawn.notes[i], va="center", fontsize=SMALL,
             transform=ax.get_yaxis_transform(),
         )  # fmt: skip
     ax.set_yticks(y, [short(drawn.names[i], NAME) for i in order], parse_math=False)
@@ -812,6 +812,12 @@ def _axes(ax: "Axes | None", height: float = 3.4, width: float = WIDE) -> "Axes"
         return ax
     new: Axes = subplots(1, 1, width, height)[0, 0]
     return new
+
+
+def _room(names: Iterable[str]) -> float:
+    """Return the inches that names take beside axes."""
+    longest = max(len(line) for name in names for line in name.split("\n"))
+    return longest * 0.55 * _points(SMALL) / 72 + 0.1 if longest else 0.0
 
 
 def _points(size: str) -> float:

@@ -139,7 +139,7 @@ def asked(tmp_path):
         bp.read: {"log": tmp_path / "counts.csv", "format": "auto", "errors": "raise", "system": None, "benchmark": None, "stopping": None},
         bp.read_attempts: {"log": tmp_path / "attempts.csv", "format": "auto", "run": "seed", "errors": "raise", "system": None, "benchmark": None, "stopping": None},
         bp.read_csv: {"path": tmp_path / "counts.csv", "stopping": "fixed", "covariates": ()},
-        bp.report: {"fits": fit, "path": tmp_path / "report.json", "target": "benchmark", "prob": 0.9} | k | common,
+        bp.report: {"weights": None, "fits": fit, "path": tmp_path / "report.json", "target": "benchmark", "prob": 0.9} | k | common,
         bp.save: seen | {"path": tmp_path / "again.nc"},
         bp.sensitivity: seen | k | common | {"target": "benchmark"},
         bp.share_above: seen | common | {"p": 0.1, "target": "benchmark"},

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 import bayespassk as bp
 from bayespassk.cli import cli
 from bayespassk.counts import visible
-from bayespassk.reporting.document import _share, headline
+from bayespassk.reporting.document import headline, share
 from bayespassk.reporting.verdict import verdict
 from conftest import HOSTILE
 
@@ -261,11 +261,17 @@ def test_the_headline_is_the_largest_k_that_is_sound(data):
     changed = copy.deepcopy(data)
     changed["comparison"] = None
     changed["verdict"] = verdict(changed, MOST)
-    small, large = headline(changed)
+    whose, small, large = headline(changed)
+    assert whose.startswith(
+        "Target benchmark: the mean over the problems attempted. The forecasts are"
+    )
     assert small.startswith("small: pass@k at k = 100 is ")
     put("checks", "rows", 0, "p_value", 0.01)(changed)
     changed["verdict"] = verdict(changed, MOST)
-    small, large = headline(changed)
+    whose, small, large = headline(changed)
+    assert whose.startswith(
+        "Target benchmark: the mean over the problems attempted. The forecasts are"
+    )
     assert small.startswith("small: pass@k at k = 1 is ")
     assert small.endswith("; read why this is not held to be sound.")
     assert large.startswith("large: pass@k at k = 100 is ")
@@ -418,7 +424,7 @@ def test_pictures_in_a_page_are_whole_and_name_no_date(page):
 
     text = page[0]
     images = re.findall(r"data:image/svg\+xml;base64,([^\"]+)", text)
-    assert len(images) == 3 + 2 + 1 + 2  # targets, families, comparison, checks
+    assert len(images) == 3 + 2 + 1 + 2 + 2  # targets, p, comparison, families, checks
     for image in images:
         svg = base64.b64decode(image).decode()
         assert ET.fromstring(svg).tag.endswith("svg")  # noqa: S314 -- made here
@@ -453,7 +459,7 @@ def test_latex_holds_hostile_names_as_text(hostile_fits, tmp_path):
     assert source.count(r"\toprule") == source.count(r"\bottomrule") == 3
     commands = set(re.findall(r"\\([A-Za-z]+)", source))
     assert commands <= {
-        "addlinespace", "begin", "bottomrule", "caption", "centering", "end", "midrule", "textasciicircum",
+        "begin", "bottomrule", "caption", "centering", "cmidrule", "end", "label", "midrule", "multicolumn", "scriptsize", "textasciicircum",
         "textasciitilde", "textbackslash", "textbar", "textgreater", "textless", "toprule", "usepackage",
     }  # fmt: skip
     body = [line for line in source.splitlines() if line.endswith(r" \\")]
@@ -485,7 +491,7 @@ def test_nothing_turns_the_order_of_what_follows_a_name():
     [(0.0, "0.000"), (1e-5, "1.0e-05"), (0.12345, "0.123"), (0.99949, "0.999"), (0.99951, "0.9995"), (0.999962, "0.99996"), (1 - 1e-7, "1.000"), (1.0, "1.000"), (None, "–")],
 )  # fmt: skip
 def test_shares_have_the_digits_that_tell_them_from_0_and_1(value, text):
-    assert _share(value) == text
+    assert share(value) == text
 
 
 # What is refused -------------------------------------------------------------------------------
