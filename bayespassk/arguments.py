@@ -298,12 +298,6 @@ def frame(*names: str) -> Kind:
     return check
 
 
-def counts_or_frame(value: Any, name: str) -> None:
-    """Check counts, or a table."""
-    if not isinstance(value, Counts):
-        frame()(value, name)
-
-
 def axes(value: Any, name: str) -> None:
     """Check axes to draw in."""
     several = value.ravel().tolist() if isinstance(value, np.ndarray) else listed(value)
@@ -311,10 +305,21 @@ def axes(value: Any, name: str) -> None:
         raise OptionError(f"{name} must be axes of matplotlib; got {shown(value)}")
 
 
+def attempts_or_counts(value: Any, name: str) -> None:
+    """Check a table of attempts, or counts."""
+    if not isinstance(value, Counts):
+        frame()(value, name)
+
+
 def counts_or_logs(value: Any, name: str) -> None:
     """Check counts, or where there are some."""
-    if not isinstance(value, Mapping):
-        a_path_or(Counts)(value, name)
+    if not isinstance(value, Mapping | Counts | str | os.PathLike):
+        raise OptionError(
+            f"{name} must be a bayespassk.Counts, a mapping of names to these, or the path of a "
+            f"log or a folder of logs; got {shown(value)}"
+        )
+    if not isinstance(value, Mapping | Counts):
+        a_path(value, name)
 
 
 # The table ---------------------------------------------------------------------------------------
@@ -360,7 +365,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "k": lambda value, _name: check_each_k(value),
     "kind": check_text,
     "limit": optional(some_numbers),
-    "log": a_path_or(np.ndarray),
+    "log": None,  # a path, or what is held in memory, which readers know
     "method": check_text,
     "methods": optional(some_methods),
     "most": None,  # which says how large it must be itself
@@ -387,6 +392,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "repeats": whole_up_to(MANY),
     "replicates": whole_up_to(MANY),
     "run": some_texts,
+    "run_length": None,  # a whole number, or endless for a forecast, which check themselves
     "scores": frame("system", "method", "k", "truth", "point"),
     "simulations": whole_up_to(MANY),
     "stopping": optional(check_text),
@@ -396,6 +402,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "target": lambda value, _name: check_target(value),
     "target_accept": optional(check_number),
     "truth": optional(some_numbers),
+    "system_from": optional(check_text),
     "truths": whole_up_to(MANY),
     "tune": optional(whole_up_to(MANY)),
     "utility": draws(*DRAWS, "k"),
@@ -415,7 +422,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "fit.draws": optional(whole_up_to(MANY)),
     "fit_many.by": some_texts,
     "fit_many.counts": counts_or_logs,
-    "independence.attempts": counts_or_frame,
+    "independence.attempts": attempts_or_counts,
     "log_log.at": optional(some_wholes),
     "paired_rates.base": some_verdicts,
     "paired_rates.plus": some_verdicts,
@@ -424,9 +431,8 @@ ARGUMENTS: dict[str, Kind | None] = {
     "plot_design.table": frame("k", "problems", "attempts", "half_width", "lower", "upper"),
     "plot_difference.attempts": optional(whole(0, 2**53)),
     "plot_forecast.attempts": optional(whole(0, 2**53)),
-    "plot_forecast.dots": check_text,
-    "read_attempts.log": a_path,
     "read_csv.covariates": some_texts,
+    "read.runs": optional(check_text),
     "report.target": optional(some_targets),
     "report.weights": optional(names_or_mapping),
     "resampling_utility.cost": a_finite_number,

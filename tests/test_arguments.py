@@ -95,6 +95,7 @@ def asked(tmp_path):
         bp.Mixture: {"components": bp.Beta(), "log_gap": bp.Prior(0, 1), "logit_weight": bp.Prior(0, 1)},
         bp.OneInflated: {"base": bp.Beta(), "logit_one": bp.Prior(0, 1)},
         bp.ZeroInflated: {"base": bp.Beta(), "logit_zero": bp.Prior(0, 1)},
+        bp.Dependent: {"base": bp.Beta(), "sd": 0.3},
         bp.Verified: {"base": bp.Beta(), "true_positive_rate": 0.9, "false_positive_rate": 0.1},
         bp.Prior: {"loc": 0.0, "scale": 1.0, "kind": "normal", "spread": 1.0},
         bp.Plan: of | common | {"k": 10, "half_width": 0.1, "budget": 10, "target": "benchmark", "strategy": "bayes", "family": bp.Beta(), "pooling": "none", "prob": 0.9, "costs": 1.0, "limit": 10, "new_problems": 0},

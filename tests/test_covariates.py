@@ -153,7 +153,7 @@ def test_leave_one_out_prefers_a_covariate_that_matters(counts, fit):
     table = bp.compare({"level": fit, "none": without}, progress=False)
     assert table["family"].tolist() == ["level", "none"]
     assert table["elpd_diff"][1] < -2 * table["dse"][1]
-    sampled = leave_one_out._importance_sampled(opened(fit), comparing._rows_of({"level": opened(fit)}), leave_one_out.Which("level", "s0", 0), 1.0)  # fmt: skip
+    sampled = leave_one_out._importance_sampled(opened(fit), comparing._rows_of(opened(fit), True), leave_one_out.Which("level", "s0", 0), 1.0)  # fmt: skip
     assert len(sampled.elpd) == len(counts)
 
 

@@ -305,7 +305,7 @@ def test_further_fits_compile_nothing(counts, monkeypatch):
     bp.fit(bp.thin(counts, 3, random_seed=1), bp.Beta(), **options)
 
 
-@pytest.mark.parametrize("name", sorted(family_names()))
+@pytest.mark.parametrize("name", sorted(set(family_names()) - {"dependent-beta"}))
 @pytest.mark.parametrize("pooling", ["none", "partial"])
 def test_no_family_is_compiled_twice(counts, name, pooling, monkeypatch):
     """Whatever the counts of as many systems: other numbers, and other numbers of problems."""
@@ -372,7 +372,7 @@ def test_systems_without_success_are_said_to_rest_on_the_prior():
         ({"tune": 0}, "tune must be at least 1"),
         ({"chains": 0}, "chains must be at least 1"),
         ({"target_accept": 1.0}, "target_accept must lie between 0 and 1"),
-        ({"family": "beta"}, r"family must be a family such as bp\.Beta\(\); got 'beta'"),
+        ({"family": 3}, r"family must be a family such as bp\.Beta\(\).*; got 3"),
     ],
 )
 def test_options_that_mean_nothing_are_refused_before_sampling(

@@ -10,7 +10,7 @@ from bayespassk.arguments import check_arguments
 from bayespassk.arrays import Floats, Ints
 from bayespassk.asking.pairs import Pair, attributes, gap, pair_of, warn_of_pair
 from bayespassk.errors import OptionError
-from bayespassk.options import MOST_K, check_interval, check_target
+from bayespassk.options import MOST_K, check_interval, check_target, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -197,9 +197,9 @@ def summarize_crossing(crossing: xr.DataArray, prob: float = 0.95) -> "pd.DataFr
 
 def _grid(most: int) -> Ints:
     """Return the k at which crossings are looked for."""
-    whole = isinstance(most, int | float | np.number) and float(most).is_integer()
-    if not whole or isinstance(most, bool) or not 2 <= most <= MOST_K:
-        raise OptionError(f"most must be a whole number from 2 to 1e12; got {most!r}")
+    number = isinstance(most, int | float | np.number) and not isinstance(most, bool)
+    if not (number and 2 <= most <= MOST_K and most == int(most)):
+        raise OptionError(f"most must be a whole number from 2 to 1e12; got {shown(most)}")
     decades = np.log10(MOST_K)
     spread = np.rint(np.logspace(0, decades, int(PER_DECADE * decades) + 1)).astype(np.int64)
     every = np.union1d(np.arange(1, EXACT + 1), spread)

@@ -198,7 +198,8 @@ def _check_diagnostics(fitted: Fitted) -> None:
 def _check_log(log: Any) -> None:
     """Check what is said of the files that counts came from."""
     _require(isinstance(log, dict), "the attribute log", "an object")
-    kinds = {"format": str, "errors": str, "files": list, "sha256": list, "options": dict}
+    kinds = {"format": str, "errors": str, "options": dict}
+    kinds |= dict.fromkeys(("files", "sha256", "notes"), list)
     for one in (*(field.name for field in fields(Provenance)), "dropped"):
         value = log.get(one)
         kind = kinds.get(one, int)
