@@ -277,7 +277,7 @@ def _beyond(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
     return (
         f"At most {most:,} attempts were made at a problem; {', '.join(each)}. In brackets: how "
         "many of the default's 95% bands held so far beyond the attempts on published logs, for k "
-        "up to 10,000; see docs/explanation/accuracy.md.\n"
+        "up to 10,000; see 'Against every published estimator' in the documentation.\n"
     )
 
 
@@ -441,7 +441,7 @@ def comparison_caption(table: "pd.DataFrame", each: Mapping[str, dict[str, Any]]
         f"{families_verdict(table)}\n"
         "Leave-one-out judges the attempts made. It says little about k far beyond them, where "
         "families it cannot tell apart may part: forecast with several, as in 'bayespassk forecast "
-        f"COUNTS.csv --family {','.join(each)}'.\n"
+        f"COUNTS.csv --families {','.join(each)}'.\n"
         f"{fits}\n"
         f"bayespassk {first['version']}, input sha256 {first['input_sha256'][:16]}."
     )

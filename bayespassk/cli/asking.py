@@ -12,6 +12,7 @@ from bayespassk.cli.options import (
     fitting_options,
     format_option,
     k_option,
+    one_of,
     option,
     output_option,
     prob_option,
@@ -36,7 +37,12 @@ __all__: list[str] = []
 @k_option
 @target_option
 @prob_option
-@option("--kind", default="eti", help="eti (equal-tailed) or hdi (highest-density).")
+@option(
+    "--kind",
+    default="eti",
+    help="eti (equal-tailed) or hdi (highest-density).",
+    shell_complete=one_of(lambda: ("eti", "hdi")),
+)
 @format_option.but(
     type=click.Choice(["table", "csv", "json", "md", "latex"]),
     help="md and latex: a table for a paper, a row a system.",
@@ -63,7 +69,7 @@ def forecast_command(
 ) -> None:
     """Forecast pass@k from a saved fit, or from LOG, which is fitted first.
 
-    With several families, as in --family beta,kumaraswamy, the forecast is their average. Where a
+    With several families, as in --families beta,kumaraswamy, the forecast is their average. Where a
     verifier is sometimes wrong, the table has the apparent pass@k and the true one; see
     --false-positive-rate.
     """
@@ -102,8 +108,8 @@ def forecast_command(
 
 @cli.command("budget")
 @click.argument("source", metavar="FIT.nc|LOG", type=click.Path())
-@option("--target", "pass_at_k", type=Shares(), default="0.9", help="pass@k to reach.")
-@target_option.but("--of", "target")
+@option("--pass-at-k", type=Shares(), default="0.9", help="What to reach.")
+@target_option
 @prob_option
 @format_option
 @output_option

@@ -116,14 +116,14 @@ def independence_command(
 
 @cli.command("compare")
 @click.argument("sources", metavar="LOG|FIT.nc...", nargs=-1, required=True, type=click.Path())
-@option("--families", default=CANDIDATES, help="Names, between commas.")
+@family_option.but(default=CANDIDATES, help="Names, between commas; see 'families'.")
 @format_option
 @output_option
 @seed_option
 @sampling_options
 def compare_command(
     sources: tuple[str, ...],
-    families: str,
+    family: str,
     form: str,
     output: str | None,
     seed: int | None,
@@ -137,9 +137,9 @@ def compare_command(
     from bayespassk.judging.comparing import compare
 
     check_outputs(output)
-    if "," not in families:
-        raise OptionError(f"--families must name at least two, between commas; got {families!r}")
-    fits = fits_of(sources, families, seed, **options)
+    if "," not in family:
+        raise OptionError(f"--families must name at least two, between commas; got {family!r}")
+    fits = fits_of(sources, family, seed, **options)
     if len(fits) < 2:
         raise OptionError(f"{sources[0]}: one saved fit; give another to compare it with, or LOG")
     table = compare(fits)
