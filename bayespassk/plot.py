@@ -10,6 +10,7 @@ import io
 import itertools
 import textwrap
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -45,6 +46,7 @@ __all__ = [
     "plot_spread",
     "short",
     "subplots",
+    "text_of",
 ]
 
 # Okabe and Ito's colours, told apart by the colour-blind; line styles and markers do so in grey.
@@ -780,6 +782,13 @@ def subplots(rows: int, columns: int, width: float, height: float, **options: An
     )
     figure.set_label(OURS)
     return np.asarray(axes)
+
+
+def text_of(points: float) -> AbstractContextManager[Any]:
+    """Return a context in which the text of figures has a size, in points."""
+    import matplotlib.pyplot as plt
+
+    return plt.rc_context({"font.size": points})
 
 
 def as_image(axes: "Axes | NDArray[Any]", form: str = "png", dpi: float = 150) -> bytes:

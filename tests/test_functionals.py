@@ -460,7 +460,7 @@ def test_the_command_fits_counts_first(counts, fit, tmp_path):
     counts.to_dataframe().to_csv(path, index=False)
     found = json.loads(
         run(
-            path, "--family", "beta", "--pooling", "none", "--target", 0.5, "--format", "json"
+            path, "--family", "beta", "--pooling", "none", "--pass-at-k", 0.5, "--format", "json"
         ).stdout
     )
     want = bp.summarize_budget(bp.budget_for(fit, 0.5))

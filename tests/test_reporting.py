@@ -582,3 +582,23 @@ def test_the_command_refuses_what_means_nothing(fit_path, tmp_path):
         invoke(fit_path, fit_path, "-o", tmp_path / "report.html")
     with pytest.raises(bp.errors.OptionError, match="the folder must exist"):
         invoke(fit_path, "-o", tmp_path / "nowhere" / "report.html")
+
+
+def test_the_average_may_be_the_forecast(fit, counts, tmp_path):
+    fits = {"beta": fit, "other": bp.fit(counts, bp.Kumaraswamy(), pooling="none", random_seed=1)}
+    path = tmp_path / "report.html"
+    found = bp.report(fits, path, k=KS, target="benchmark", weights={"beta": 1, "other": 3})
+    want = bp.summarize(bp.average(fits, KS, weights={"beta": 1, "other": 3}))
+    assert [row["median"] for row in found["forecast"]["benchmark"]] == pytest.approx(
+        want["median"]
+    )
+    assert found["asked"]["average"]["other"] == {"small": 0.75, "large": 0.75}
+    text = " ".join(Page(path.read_text()).texts)
+    assert "the average of families, with weights: beta (0.25), other (0.75)" in text
+    assert "a: median 0.2, 95% in 0.028 to 1.4" in text  # the prior, in words
+    for row in found["comparison"]["disagreement"]:
+        for name, one in fits.items():
+            band = bp.summarize(bp.forecast(one, row["k"])).set_index("system").loc[row["system"]]
+            assert row["bands"][name] == pytest.approx([band["lower"], band["upper"]])
+    with pytest.raises(bp.errors.OptionError, match="at least two|two or more"):
+        bp.report(fit, path, weights="equal")

@@ -17,6 +17,7 @@ from bayespassk.plot import (
     plot_forecast,
     plot_spread,
     subplots,
+    text_of,
 )
 from bayespassk.reporting.collecting import Findings, estimates
 
@@ -57,9 +58,7 @@ class Figure:
 
 def figures(found: Findings, form: str) -> list[Figure]:
     """Return the figures as images, `form` png or svg."""
-    import matplotlib.pyplot as plt
-
-    with warnings.catch_warnings(), plt.rc_context({"font.size": 11.5}):
+    with warnings.catch_warnings(), text_of(11.5):  # which can be read on a phone
         # Names may be in any script; tables have them where a figure cannot.
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         warnings.filterwarnings("ignore", ".*does not support .* natively", UserWarning)
