@@ -327,7 +327,7 @@ def test_no_figure_of_several_quantities(counts, tmp_path):
     assert "'bayespassk report' draws them" in done.stderr
 
 
-def test_a_shell_completes_values(monkeypatch):
+def test_a_shell_completes_values():
     from bayespassk.cli import cli
 
     def completed(*words):

@@ -585,7 +585,10 @@ def test_the_command_refuses_what_means_nothing(fit_path, tmp_path):
 
 
 def test_the_average_may_be_the_forecast(fit, counts, tmp_path):
-    fits = {"beta": fit, "other": bp.fit(counts, bp.Kumaraswamy(), pooling="none", random_seed=1)}
+    fits = {
+        "beta": fit,
+        "other": bp.fit(counts, bp.Kumaraswamy(), pooling="none", draws=500, random_seed=1),
+    }
     path = tmp_path / "report.html"
     found = bp.report(fits, path, k=KS, target="benchmark", weights={"beta": 1, "other": 3})
     want = bp.summarize(bp.average(fits, KS, weights={"beta": 1, "other": 3}))
@@ -600,5 +603,5 @@ def test_the_average_may_be_the_forecast(fit, counts, tmp_path):
         for name, one in fits.items():
             band = bp.summarize(bp.forecast(one, row["k"])).set_index("system").loc[row["system"]]
             assert row["bands"][name] == pytest.approx([band["lower"], band["upper"]])
-    with pytest.raises(bp.errors.OptionError, match="at least two|two or more"):
+    with pytest.raises(bp.errors.OptionError, match=r"two"):
         bp.report(fit, path, weights="equal")

@@ -188,11 +188,15 @@ def _compare(table: "pd.DataFrame") -> _Drawn:
 
 def _each_family(found: Findings, i: int, system: str) -> _Drawn:
     """Draw the forecasts of all families for one system, as if these were systems."""
+    least = {
+        dim: slice(min(draws.sizes[dim] for draws in found.families.values()))
+        for dim in ("chain", "draw")
+    }
     each = [
-        one.sel(system=[system]).assign_coords(system=[name])
-        for name, one in found.families.items()
+        draws.sel(system=[system]).assign_coords(system=[name]).isel(least).drop_vars(list(least))
+        for name, draws in found.families.items()
     ]
-    draws = xr.concat(each, "system", coords="minimal", compat="override")
+    draws = xr.concat(each, "system", coords="minimal", compat="override", join="exact")
     target, prob = found.data["comparison"]["target"], found.data["asked"]["prob"]
     last = found.data["comparison"]["disagreement"]
     row = max((one for one in last if one["system"] == system), key=lambda one: one["k"])
