@@ -104,6 +104,16 @@ def some_numbers(value: Any, name: str) -> None:
         raise OptionError(f"{name} must be a number, or one for each row; got {shown(value)}")
 
 
+def a_table_of_numbers(value: Any, name: str) -> None:
+    """Check numbers in rows of equal length."""
+    try:
+        fine = not isinstance(value, Mapping | set | str) and np.asarray(value, dtype=float).ndim
+    except (TypeError, ValueError):
+        fine = 0
+    if not fine:
+        raise OptionError(f"{name} must be rows of numbers, of equal length; got {shown(value)}")
+
+
 def some_wholes(value: Any, name: str) -> None:
     """Check a whole number, or several in a row."""
     some_numbers(value, name)
@@ -401,7 +411,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "tail_exponent": optional(draws(*DRAWS, "k")),
     "target": lambda value, _name: check_target(value),
     "target_accept": optional(check_number),
-    "truth": optional(some_numbers),
+    "truth": optional(a_table_of_numbers),
     "system_from": optional(check_text),
     "truths": whole_up_to(MANY),
     "tune": optional(whole_up_to(MANY)),
