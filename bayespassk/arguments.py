@@ -108,7 +108,7 @@ def a_table_of_numbers(value: Any, name: str) -> None:
     """Check numbers in rows of equal length."""
     try:
         fine = not isinstance(value, Mapping | set | str) and np.asarray(value, dtype=float).ndim
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         fine = 0
     if not fine:
         raise OptionError(f"{name} must be rows of numbers, of equal length; got {shown(value)}")
@@ -441,6 +441,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "plot_design.table": frame("k", "problems", "attempts", "half_width", "lower", "upper"),
     "plot_difference.attempts": optional(whole(0, 2**53)),
     "plot_forecast.attempts": optional(whole(0, 2**53)),
+    "plot_forecast.dots": check_text,
     "read_csv.covariates": some_texts,
     "read.runs": optional(check_text),
     "report.target": optional(some_targets),
