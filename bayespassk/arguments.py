@@ -104,6 +104,16 @@ def some_numbers(value: Any, name: str) -> None:
         raise OptionError(f"{name} must be a number, or one for each row; got {shown(value)}")
 
 
+def a_table_of_numbers(value: Any, name: str) -> None:
+    """Check numbers in rows of equal length."""
+    try:
+        fine = not isinstance(value, Mapping | set | str) and np.asarray(value, dtype=float).ndim
+    except (TypeError, ValueError, OverflowError):
+        fine = 0
+    if not fine:
+        raise OptionError(f"{name} must be rows of numbers, of equal length; got {shown(value)}")
+
+
 def some_wholes(value: Any, name: str) -> None:
     """Check a whole number, or several in a row."""
     some_numbers(value, name)
@@ -414,7 +424,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "tail_exponent": optional(draws(*DRAWS, "k")),
     "target": lambda value, _name: check_target(value),
     "target_accept": optional(check_number),
-    "truth": optional(some_numbers),
+    "truth": optional(a_table_of_numbers),
     "system_from": optional(check_text),
     "truths": whole_up_to(MANY),
     "tune": optional(whole_up_to(MANY)),
@@ -445,9 +455,11 @@ ARGUMENTS: dict[str, Kind | None] = {
     "plot_design.table": frame("k", "problems", "attempts", "half_width", "lower", "upper"),
     "plot_difference.attempts": optional(whole(0, 2**53)),
     "plot_forecast.attempts": optional(whole(0, 2**53)),
+    "plot_forecast.dots": check_text,
     "read_csv.covariates": some_texts,
     "read.runs": optional(check_text),
     "report.target": optional(some_targets),
+    "report.weights": optional(names_or_mapping),
     "resampling_utility.cost": a_finite_number,
     "resampling_utility.k": optional(lambda value, _name: check_each_k(value)),
     "saber_budget.target": some_numbers,

@@ -18,7 +18,7 @@ from bayespassk import cells
 from bayespassk.errors import CountsError, OptionError
 from bayespassk.options import shown
 from bayespassk.runs import Runs
-from bayespassk.terminal import visible
+from bayespassk.terminal import html_table, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -438,17 +438,38 @@ class Counts:
     def __len__(self) -> int:
         return len(self.problem)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Counts):
+            return NotImplemented
+        return len(self) == len(other) and self.sha256() == other.sha256()
+
+    def __hash__(self) -> int:
+        return hash(self.sha256())
+
     def __repr__(self) -> str:
         low, high = self.attempts.min(), self.attempts.max()
         unsolved = int((self.successes == 0).sum())
         return (
             f"Counts: {_count(len(self), 'row')}, {_count(len(self.systems), 'system')}, "
-            f"{f'{low:,}' if low == high else f'{low:,} to {high:,}'} attempts a problem, "
+            f"{_count(low, 'attempt') if low == high else f'{low:,} to {high:,} attempts'} "
+            "a problem, "
             f"{_count(unsolved, 'row')} without success"
             f"{'' if self.stopping == 'fixed' else f', stopping {self.stopping!r}'}"
             f"{'' if self.runs is None else f', {_count(len(self.runs.names), "run")}'}"
             f"{'' if self.cluster is None else f', {_count(len(set(self.cluster)), "cluster")}'}"
         )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a row a system."""
+        rows = []
+        for i, (benchmark, system) in enumerate(zip(self.benchmarks, self.systems, strict=True)):
+            made, solved = (v[self.system_index == i] for v in (self.attempts, self.successes))
+            low, high = int(made.min()), int(made.max())
+            n = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+            unsolved = f"{int((solved == 0).sum()):,}"
+            rows.append((benchmark, system, f"{len(made):,}", n, f"{solved.sum():,}", unsolved))
+        heads = ("benchmark", "system", "problems", "attempts at each", "successes", "unsolved")
+        return html_table(repr(self), heads, rows)
 
     @cached_property
     def _pairs(self) -> tuple[list[tuple[str, str]], NDArray[np.int64]]:

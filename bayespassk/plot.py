@@ -1,13 +1,17 @@
 """Figures of what others computed: one function a verb, each returns its Axes.
 
-Sizes are those of a column of a paper (3.5 inches), with text of 7 to 8 points there; systems
-differ in colour, line style and marker, so that they are told apart by the colour-blind and in
-grey. Names are text of users, and no formulas.
+New figures have the size of a notebook; text has that of matplotlib's settings, so that with
+``plt.rc_context({"font.size": 8})`` and axes of 3.5 inches they are for a column of a paper.
+Systems differ in colour, line style and marker, so that they are told apart by the colour-blind
+and in grey. Names are text of users, and no formulas. Above each figure stands what it is of.
 """
 
 import io
+import itertools
+import textwrap
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -19,8 +23,10 @@ from bayespassk.asking.spread import spread_of_p
 from bayespassk.asking.summaries import summarize
 from bayespassk.errors import OptionError
 from bayespassk.options import FINDING, check_interval
+from bayespassk.posterior.fitted import attempted
 from bayespassk.scoring import summarize_backtest
 from bayespassk.terminal import on_line
+from bayespassk.texts import times
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +46,7 @@ __all__ = [
     "plot_spread",
     "short",
     "subplots",
+    "text_of",
 ]
 
 # Okabe and Ito's colours, told apart by the colour-blind; line styles and markers do so in grey.
@@ -50,8 +57,20 @@ MARKERS = ("o", "s", "^", "D", "v")
 WIDTH = 3.5
 """Inches: a column of a paper, and a phone."""
 
-INSIDE = 4
-"""Up to so many names, a legend is within the axes."""
+WIDE = 5.2
+"""Inches: of a new figure, whose text can be read in a notebook."""
+
+OURS = "of bayespassk"
+"""The label of figures made here, whose whole width is free for what stands above."""
+
+SMALL = "small"
+"""The size of all text but the names of axes."""
+
+LABELLED = 4
+"""Up to so many systems are lines with their names at the ends; more are rows."""
+
+NAME = 20
+"""Letters that a name has beside a line or a row."""
 
 
 def plot_forecast(
@@ -60,10 +79,15 @@ def plot_forecast(
     prob: float = 0.95,
     attempts: int | None = None,
     truth: ArrayLike | None = None,
+    dots: str = "known",
     tail_exponent: xr.DataArray | None = None,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Return the axes with pass@k against k: the median and a credible band for each system.
+    """Return the axes with pass@k: the median and a credible band for each system.
+
+    Against k, of up to 4 systems, whose names stand at the ends of their lines. Of more systems, or
+    at one k: a row for each system, the highest forecast on top, with an interval at up to three
+    k: of those asked for the largest, the one nearest to the attempts, and one between.
 
     Parameters
     ----------
@@ -72,9 +96,12 @@ def plot_forecast(
     prob : float
         Posterior probability of the band at each k (equal-tailed).
     attempts : int, optional
-        Attempts made at each problem; the region within them is shaded.
+        Attempts made at each problem, n; the region within them is shaded. By default those of the
+        forecast; 0 for no shading.
     truth : array, dims (system, k), optional
-        Known or estimated pass@k to overlay, NaN where there is none.
+        Known or estimated pass@k to overlay as dots, NaN where there is none.
+    dots : str
+        What they are, such as "Chen's estimate".
     tail_exponent : DataArray, dims (chain, draw, system, k), optional
         From :func:`bayespassk.tail_exponent`; its median at the largest k is noted by the name of
         each system.
@@ -92,39 +119,146 @@ def plot_forecast(
     shape = forecast.sizes["system"], forecast.sizes["k"]
     if known is not None and known.shape != shape:
         raise OptionError(f"truth must have dims (system, k), here {shape}; got {known.shape}")
-    many = forecast.sizes["system"] if forecast.sizes["system"] > INSIDE else 0
-    ax = _axes(ax, 2.7 + 0.08 * many)
-    ks = forecast["k"].values
+    if attempts is None and "attempts" in forecast.coords:
+        attempts = int(np.max(forecast["attempts"].values))
     names = [str(name) for name in forecast["system"].values]
+    lower, median, upper = (table[part].to_numpy().reshape(shape) for part in PARTS)
     notes = _tail_notes(tail_exponent, names)
-    lines = []
-    for i, name in enumerate(names):
-        rows, look = table.iloc[i * len(ks) : (i + 1) * len(ks)], _look(i)
-        ax.fill_between(ks, rows["lower"], rows["upper"], color=look["color"], alpha=0.2, lw=0)
-        lines += ax.plot(ks, rows["median"], label=name, lw=1.4, **look)
-        if known is not None:
-            marker = MARKERS[i % len(MARKERS)]
-            ax.plot(ks, known[i], marker, color=look["color"], ms=4, mec="white", mew=0.6)
-    ax.set(xscale="log", xlim=(ks.min(), max(ks.max(), 2 * ks.min())), ylim=(0, 1))
-    _shade_attempts(ax, ks, attempts)
+    drawn = _Forecast(names, notes, forecast["k"].values, lower, median, upper, known, attempts)
+    what = "" if known is None else f"; dots: {dots}"
     target = forecast.attrs.get("target", "")
-    _label(ax, "k, attempts allowed", f"pass@k ({target})" if target else "pass@k")
-    what = f"median, {prob:.0%} band"
-    _legend(ax, lines, notes, what if known is None else f"{what}; dots: known")
+    asked = f"pass@k ({target})" if target else "pass@k"
+    if len(names) > LABELLED or len(drawn.ks) == 1:
+        ax = _rows(drawn, asked, ax)
+        _head(ax, _about(forecast), f"median and {prob:.0%} interval{what}")
+    else:
+        ax = _curves(drawn, asked, ax)
+        shaded = "; shaded: k up to n" if attempts else ""
+        _head(ax, _about(forecast), f"median and {prob:.0%} band{shaded}{what}")
     return ax
 
 
+class _Forecast(NamedTuple):
+    """What is drawn of a forecast; arrays with dims (system, k)."""
+
+    names: list[str]
+    notes: list[str]
+    ks: NDArray[Any]
+    lower: NDArray[Any]
+    median: NDArray[Any]
+    upper: NDArray[Any]
+    known: NDArray[Any] | None
+    attempts: int | None
+
+
+def _curves(drawn: _Forecast, asked: str, ax: "Axes | None") -> "Axes":
+    """Draw a line and a band for each system, with its name at the end."""
+    ks, several = drawn.ks, len(drawn.names) > 1
+    said = [short(name, NAME) if several else "" for name in drawn.names]
+    said = ["\n".join(filter(None, both)) for both in zip(said, drawn.notes, strict=True)]
+    ax = _axes(ax, width=WIDE + _room(said))
+    for i, name in enumerate(drawn.names):
+        look = _look(i)
+        ax.fill_between(ks, drawn.lower[i], drawn.upper[i], color=look["color"], alpha=0.2, lw=0)
+        ax.plot(ks, drawn.median[i], label=name, lw=1.4, **look)
+        if drawn.known is not None:
+            marker = MARKERS[i % len(MARKERS)]
+            ax.plot(ks, drawn.known[i], marker, color=look["color"], ms=4.5, mec="white", mew=0.6)
+    ax.set(xscale="log", xlim=(ks.min(), ks.max()), ylim=(0, 1))
+    _shade_attempts(ax, ks, drawn.attempts)
+    _label(ax, "k, attempts allowed", asked)
+    _name_ends(ax, drawn.median[:, -1], said)
+    return ax
+
+
+def _name_ends(ax: "Axes", heights: NDArray[Any], names: list[str]) -> None:
+    """Write names to the right of axes whose y goes from 0 to 1, near these heights but apart."""
+    inches = 0.8 * ax.bbox.height / ax.figure.dpi  # a layout leaves less of it
+    line = 1.2 * _points(SMALL) / 72 / inches
+    sizes = np.array([line * (name.count("\n") + 1) for name in names])
+    at = heights.copy()
+    order = np.argsort(at, kind="stable")
+    for low, high in itertools.pairwise(order):  # upwards, where they would overlap
+        at[high] = max(at[high], at[low] + (sizes[low] + sizes[high]) / 2)
+    ceiling = 1.0 + line / 2
+    for i in order[::-1]:  # and down again, from the top
+        at[i] = min(at[i], ceiling - sizes[i] / 2)
+        ceiling = at[i] - sizes[i] / 2
+    for i, (name, height) in enumerate(zip(names, at.tolist(), strict=True)):
+        ax.text(
+            1.02, height, name, va="center", color=_look(i)["color"], fontsize=SMALL,
+            transform=ax.transAxes, parse_math=False,
+        )  # fmt: skip
+
+
+def _rows(drawn: _Forecast, asked: str, ax: "Axes | None") -> "Axes":
+    """Draw a row for each system, with an interval for each of a few k."""
+    few = _few(drawn.ks, drawn.attempts)
+    order = np.argsort(-drawn.median[:, few[-1]], kind="stable")
+    height = 1.3 + len(order) * (0.12 + 0.11 * len(few)) + 0.2 * (len(few) > 1)
+    ax = _axes(ax, height, WIDE + _room(drawn.notes))
+    y, lines = np.arange(len(order)), []
+    for j, k in enumerate(few):
+        at = y + (j - (len(few) - 1) / 2) * 0.26
+        colour, marker = COLOURS[j], MARKERS[j]
+        ax.hlines(at, drawn.lower[order, k], drawn.upper[order, k], color=colour, lw=2, alpha=0.5)
+        lines += ax.plot(
+            drawn.median[order, k], at, marker, color=colour, ms=4, zorder=3, clip_on=False
+        )
+        if drawn.known is not None:
+            ax.plot(drawn.known[order, k], at, "o", color="black", ms=2.5, zorder=4)
+    for place, i in enumerate(order):
+        ax.text(
+            1.03, place, drawn.notes[i], va="center", fontsize=SMALL,
+            transform=ax.get_yaxis_transform(),
+        )  # fmt: skip
+    ax.set_yticks(y, [short(drawn.names[i], NAME) for i in order], parse_math=False)
+    ax.set(xlim=(0, 1), ylim=(len(order) - 0.5, -0.5))
+    ax.set_axisbelow(True)
+    ax.grid(axis="x", color="0.92", lw=0.8)
+    said = [_with_ratio(int(drawn.ks[k]), drawn.attempts) for k in few]
+    _label(ax, f"{asked}, k = {said[0]}" if len(few) == 1 else asked, "")
+    ax.tick_params(axis="y", length=0)
+    if len(few) > 1:
+        _legend(ax, lines, [f"k = {one}" for one in said], "", columns=1)
+    return ax
+
+
+def _few(ks: NDArray[Any], attempts: int | None) -> list[int]:
+    """Return the places of at most three k: the nearest to the attempts, the last, one between."""
+    order = np.argsort(ks, kind="stable")
+    logs = np.log(ks[order])
+    first = int(np.abs(logs - np.log(attempts or ks.min())).argmin())
+    middle = int(np.abs(logs - (logs[first] + logs[-1]) / 2).argmin())
+    return [int(order[i]) for i in sorted({first, middle, len(ks) - 1})]
+
+
+def _with_ratio(k: int, attempts: int | None) -> str:
+    """Return k, and how many times the attempts it is."""
+    if not attempts:
+        return f"{k:,}"
+    return f"{k:,} (within n)" if k <= attempts else f"{k:,} ({times(k / attempts)} n)"
+
+
+def _about(draws: xr.DataArray | xr.Dataset) -> str:
+    """Return what was attempted, if draws know it."""
+    names = ("benchmark", "problems", "attempts")
+    if not set(names) <= set(draws.coords) or not draws.coords["problems"].ndim:
+        return ""
+    sets, problems, attempts = (draws.coords[name].values for name in names)
+    about = attempted(sets.astype(str).tolist(), problems, attempts)
+    one = draws.sizes["system"] == 1
+    return f"{short(str(draws['system'].values[0]), 40)} on {about}" if one else about
+
+
 def _tail_notes(tail_exponent: xr.DataArray | None, names: list[str]) -> list[str]:
-    """Return the names of systems, with their tail exponents if these are known."""
+    """Return what is noted of the tail exponent of each system, if these are known."""
     if tail_exponent is None:
-        return [short(name) for name in names]
+        return [""] * len(names)
     found = tail_exponent.sel(k=tail_exponent["k"].values.max()).median(("chain", "draw"))
     if found["system"].values.astype(str).tolist() != names:
         raise OptionError("tail_exponent must be of the systems of the forecast, in their order")
-    return [
-        f"{short(name, 20)}, tail exponent {a:.2f}"
-        for name, a in zip(names, found.values, strict=True)
-    ]
+    return [f"tail exponent {a:.2f}" for a in found.values]
 
 
 def plot_family(
@@ -133,9 +267,10 @@ def plot_family(
     """Return the axes with the distribution of p over problems: the family's, and the problems'.
 
     How many problems have a success probability of at most p, against p on a log axis. The family's
-    is a line with a credible band. The problems attempted lie from the hardest at the bottom to the
-    easiest on top: for each a bar, in which its p lies with probability `prob` given its counts,
-    and its median.
+    is a dashed line with a credible band. The solid line is of the problems attempted: the share
+    that is to be expected at most there, given the counts of each. Behind it these lie from the
+    hardest at the bottom to the easiest on top: for each a grey bar, in which its p lies with
+    probability `prob`.
 
     Parameters
     ----------
@@ -155,7 +290,7 @@ def plot_family(
 
     Notes
     -----
-    The shaded region is below 1/n, for the most attempts n that were made at a problem. There the
+    The dotted line is at 1/n, for the most attempts n that were made at a problem. Below it the
     attempts say little: a problem without success lies there because the family says so, and its
     bar reaches as far down as the family does. With a verifier that is sometimes wrong, p is the
     probability that an attempt is accepted.
@@ -167,7 +302,7 @@ def plot_family(
 
 def plot_spread(found: xr.Dataset, ax: "Axes | None" = None) -> "Axes":
     """Return the axes of :func:`plot_family`, of what :func:`spread_of_p` returned."""
-    ax = _axes(ax)
+    ax = _axes(ax, 4.4)
     prob = float(found.attrs["prob"])
     low, p = float(found["p"].values[0]), found["p"].values
     lower, middle, upper = (found["share_at_most"].sel(part=part).values for part in PARTS)
@@ -175,28 +310,33 @@ def plot_spread(found: xr.Dataset, ax: "Axes | None" = None) -> "Axes":
     top = np.cumsum(problems) / problems.sum()
     bottom = top - problems / problems.sum()
     ends = [found["own"].sel(part=part).values.clip(low, 1.0) for part in PARTS]
-    bars = ax.barh(
-        (bottom + top) / 2, ends[2] - ends[0], top - bottom, ends[0], color="0.55", alpha=0.45, lw=0
-    )
-    (steps,) = ax.plot(
-        np.repeat(ends[1], 2), np.stack([bottom, top], 1).ravel(), color="black", lw=1.1
-    )
-    ax.fill_between(p, lower, upper, color=COLOURS[0], alpha=0.3, lw=0)
+    bars = ax.barh((bottom + top) / 2, ends[2] - ends[0], top - bottom, ends[0], color="0.85", lw=0)
+    band = ax.fill_between(p, lower, upper, color=COLOURS[0], alpha=0.3, lw=0)
+    (own,) = ax.plot(p, found["own_at_most"].values, color="black", lw=1.4)
     (line,) = ax.plot(p, middle, "--", color=COLOURS[0], lw=1.4)
     made = int(found.attrs["attempts"])
     if made:
-        ax.axvspan(low, 1 / made, color="0.5", alpha=0.12, lw=0, zorder=0)
+        ax.axvline(1 / made, color="black", ls=":", lw=1)
         ax.text(
-            0, 1.02, f"p below 1/{made:,}: too rare for the attempts made", ha="left",
-            fontsize="x-small", transform=ax.transAxes,
-        )  # fmt: skip
+            1 / made, 0.98, " 1/n", va="top", fontsize=SMALL, transform=ax.get_xaxis_transform()
+        )
     ax.set(xscale="log", xlim=(low, 1), ylim=(0, 1))
     _label(ax, "p, success probability of a problem", "share of problems at most p")
     _legend(
         ax,
-        [line, steps, bars],
-        ["family: median and band", "problems: median", f"problems: {prob:.0%} interval"],
-        short(found.attrs["system"]),
+        [own, line, band, bars],
+        [
+            "problems attempted, expected",
+            "family, median",
+            f"family, {prob:.0%} band",
+            f"each problem, {prob:.0%} interval",
+        ],
+        "",
+    )
+    _head(
+        ax,
+        f"{short(found.attrs['system'], 40)} on {found.attrs['attempted']}",
+        "left of 1/n the attempts say little: there the family speaks",
     )
     return ax
 
@@ -226,7 +366,9 @@ def plot_compare(
     Notes
     -----
     A dot is elpd minus that of the best family, its bar two standard errors of that to either side.
-    A family whose bar reaches zero is not clearly worse; see :func:`bayespassk.compare` for what
+    A family whose bar reaches zero is not clearly worse. On the right stands the weight of each
+    family by stacking: its share in the mixture of these families that foretells problems left out
+    best, which is no probability that it is right. See :func:`bayespassk.compare` for what
     leave-one-out does not judge.
     """
     check_arguments("plot_compare", locals())
@@ -237,16 +379,29 @@ def plot_compare(
             f"system must be one of the table, {', '.join(map(repr, known))}; got {system!r}"
         )
     rows = table[table["system"] == system]
-    ax = _axes(ax, 1.1 + 0.26 * len(rows))
+    ax = _axes(ax, 1.5 + 0.28 * len(rows))
     y = np.arange(len(rows))
     off, error = rows["elpd_diff"].to_numpy(), 2 * rows["dse"].to_numpy()
     ax.hlines(y, off - error, off + error, color="0.6", lw=2)
     ax.plot(off, y, "o", color=COLOURS[0], ms=5, zorder=3)
     ax.axvline(0, color="0.6", lw=0.8, zorder=0)
-    ax.set_yticks(y, [short(name) for name in rows["family"]], parse_math=False)
+    ax.set_yticks(y, [short(name, 36) for name in rows["family"]], parse_math=False)
     ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.set_title(short(str(system)), fontsize="small", loc="left", parse_math=False)
-    _label(ax, "elpd minus that of the best, bar: 2 SE", "")
+    weights = rows.get("weight_stacking")
+    for at, weight in enumerate([] if weights is None else weights):
+        ax.text(
+            1.02, at, f"weight {weight:.2f}", va="center", fontsize=SMALL,
+            transform=ax.get_yaxis_transform(),
+        )  # fmt: skip
+    _label(ax, "elpd minus that of the best; bar: 2 SE", "")
+    said = table.attrs.get("attempted", {}).get(system, "")
+    whose = "all systems" if system == "all" else short(str(system), 40)
+    shares = "" if weights is None else "; weight: share by stacking"
+    _head(
+        ax,
+        f"Families for {whose}{f' on {said}' if said else ''}",
+        f"by foretelling problems left out (leave-one-out){shares}",
+    )
     return ax
 
 
@@ -267,7 +422,8 @@ def plot_difference(
         Posterior probability of the bands: the inner one at each k by itself, the outer one of the
         whole curve.
     attempts : int, optional
-        Attempts made at each problem; the region within them is shaded.
+        Attempts made at each problem, n; the region within them is shaded. By default those of the
+        difference; 0 for no shading.
     ax : matplotlib Axes, optional
         Where to draw; a new figure by default.
 
@@ -282,28 +438,38 @@ def plot_difference(
     """
     check_arguments("plot_difference", locals())
     table = summarize_difference(difference, prob)
-    ax = _axes(ax)
+    attempts = difference.attrs.get("attempts") if attempts is None else attempts
+    ax = _axes(ax, 4.1)
     ks, colour = table["k"].to_numpy(), COLOURS[0]
     outer = ax.fill_between(
         ks, table["lower_simultaneous"], table["upper_simultaneous"], color=colour, alpha=0.15, lw=0
     )
     inner = ax.fill_between(ks, table["lower"], table["upper"], color=colour, alpha=0.3, lw=0)
     (line,) = ax.plot(ks, table["median"], color=colour, lw=1.4)
+    if len(ks) == 1:  # which is no line
+        row = table.iloc[0]
+        ends = [[row["median"] - row["lower"]], [row["upper"] - row["median"]]]
+        ax.errorbar(ks, [row["median"]], ends, fmt="o", color=colour, capsize=3)
     ax.axhline(0, color="black", lw=0.8)
-    ends = table[["lower_simultaneous", "upper_simultaneous"]].to_numpy()
-    most = 1.25 * float(np.abs(ends).max()) or 1.0  # a line at zero needs a height, too
-    ax.set(xscale="log", xlim=(ks.min(), max(ks.max(), 2 * ks.min())), ylim=(-most, most))
+    limits = table[["lower_simultaneous", "upper_simultaneous"]].to_numpy()
+    most = 1.25 * float(np.abs(limits).max()) or 1.0  # a line at zero needs a height, too
+    right = ks.max() if len(ks) > 1 else 2 * ks.min()
+    ax.set(
+        xscale="log", xlim=(ks.min() if len(ks) > 1 else ks.min() / 2, right), ylim=(-most, most)
+    )
     _shade_attempts(ax, ks, attempts)
     a, b = (short(str(difference.attrs[name])) for name in ("a", "b"))
     for name, height, side in ((a, 0.97, "top"), (b, 0.03, "bottom")):
         ax.text(
-            0.98, height, f"{name} ahead", ha="right", va=side, fontsize="x-small",
+            0.98, height, f"{name} ahead", ha="right", va=side, fontsize=SMALL,
             transform=ax.transAxes, parse_math=False,
         )  # fmt: skip
     target = difference.attrs.get("target", "")
     _label(ax, "k, attempts allowed", f"difference of pass@k ({target})")
     names = ["median", f"{prob:.0%}, each k by itself", f"{prob:.0%}, whole curve"]
     _legend(ax, [line, inner, outer], names, "")
+    shaded = "; shaded: k up to n" if attempts else ""
+    _head(ax, difference.attrs.get("attempted", ""), f"{a} minus {b}{shaded}")
     return ax
 
 
@@ -335,30 +501,30 @@ def plot_check(check: xr.Dataset, *, ax: ArrayLike | None = None) -> NDArray[Any
     systems = check["system"].values
     panels = _grid_of(ax, (len(systems), 2))
     if panels is None:
-        panels = subplots(len(systems), 2, 2 * WIDTH, 0.4 + 2.3 * len(systems), width_ratios=(3, 2))
+        height = 0.8 + 2.4 * len(systems)
+        panels = subplots(len(systems), 2, 8.4, height, width_ratios=(3, 2))
     of = "successes" if check.attrs.get("histogram_of") == "successes" else "attempts taken"
     for i, (left, right) in enumerate(panels):
         one = check.isel(system=i)
-        _plot_histogram(left, one, str(systems[i]), legend=i == 0)
-        _plot_statistics(right, one)
         last = i == len(systems) - 1
+        _plot_histogram(left, one)
+        _plot_statistics(right, one)
         _label(left, f"{of} at a problem" if last else "", "problems")
         _label(right, "SD from the mean of replicated data" if last else "", "")
+        how = "" if i else "bar, line: 95%, median of replicated; dot: data"
+        _head(left, _about(check.isel(system=[i])) or str(systems[i]), how)
     return panels
 
 
-def _plot_histogram(ax: "Axes", check: xr.Dataset, system: str, legend: bool) -> None:
+def _plot_histogram(ax: "Axes", check: xr.Dataset) -> None:
     low, middle, high = check["replicated_histogram"].quantile([0.025, 0.5, 0.975], "sample").values
     x = np.arange(len(low))
     height = np.maximum(high - low, 0.0)
-    bars = ax.bar(x, height, 0.7, low, color=COLOURS[0], alpha=0.3, lw=0)
-    medians = ax.hlines(middle, x - 0.35, x + 0.35, color=COLOURS[0])
-    (dots,) = ax.plot(x, check["histogram"], "o", color="black", ms=4, clip_on=False)
+    ax.bar(x, height, 0.7, low, color=COLOURS[0], alpha=0.3, lw=0)
+    ax.hlines(middle, x - 0.35, x + 0.35, color=COLOURS[0])
+    ax.plot(x, check["histogram"], "o", color="black", ms=4, clip_on=False)
     ax.set_xticks(x, check["bin"].values, rotation=35, ha="right", rotation_mode="anchor")
     ax.set_ylim(0, None)
-    ax.set_title(short(system, 40), fontsize="small", loc="left", parse_math=False)
-    if legend:
-        _legend(ax, [bars, medians, dots], ["replicated, 95%", "replicated, median", "data"], "")
 
 
 def _plot_statistics(ax: "Axes", check: xr.Dataset) -> None:
@@ -378,7 +544,7 @@ def _plot_statistics(ax: "Axes", check: xr.Dataset) -> None:
     for where, height, value in zip(at, y, seen.values, strict=True):
         if abs(value) > beyond:
             side = "left" if value < 0 else "right"
-            ax.text(where, height + 0.3, f"{value:.0f}", ha=side, fontsize="x-small")
+            ax.text(where, height + 0.3, f"{value:.0f}", ha=side, fontsize=SMALL)
     ax.axvline(0, color="0.7", lw=0.8, zorder=0)
     ax.set_yticks(y, shown["statistic"].values)
     ax.set(xlim=(-beyond - 0.4, beyond + 0.4), ylim=(-0.6, len(y) - 0.4))
@@ -407,24 +573,48 @@ def plot_loo_pit(pit: xr.DataArray, *, prob: float = 0.95, ax: "Axes | None" = N
     """
     check_arguments("plot_loo_pit", locals())
     check_interval(prob, "eti")
-    ax = _axes(ax)
-    systems = list(dict.fromkeys(pit["row_system"].values))
-    sizes, lines = set(), []
-    for i, system in enumerate(systems):
-        values = np.sort(pit.values[pit["row_system"].values == system])
-        values = values[np.isfinite(values)]
-        x = np.concatenate([[0.0], np.repeat(values, 2), [1.0]])
-        steps = np.repeat(np.arange(len(values) + 1), 2) / max(1, len(values))
-        lines += ax.plot(x, steps - x, lw=1.2, label=str(system), **_look(i))
-        sizes.add(len(values))
-    for size in sizes - {0}:
-        half = np.sqrt(np.log(2 / (1 - prob)) / (2 * size))
+    ax = _axes(ax, 3.9)
+    systems = list(dict.fromkeys(map(str, pit["row_system"].values)))
+    steps = [_steps(pit.values[pit["row_system"].values == system]) for system in systems]
+    halves = [np.sqrt(np.log(2 / (1 - prob)) / (2 * max(1, len(x) // 2 - 1))) for x, _ in steps]
+    apart = np.array([np.abs(y).max() / half for (_, y), half in zip(steps, halves, strict=True)])
+    named = np.argsort(-apart, kind="stable")
+    if len(systems) > LABELLED:  # who leaves the band has a name, and the others are grey
+        named = named[apart[named] > 1][:LABELLED]
+    lines: list[Any] = []
+    names: list[str] = []
+    for i in [*np.setdiff1d(np.arange(len(systems)), named), *np.sort(named)]:
+        x, y = steps[i]
+        place = len(lines)
+        look = _look(place) if i in named else {"color": "0.65", "ls": "-"}
+        line = ax.plot(x, y, lw=1.2 if i in named else 0.8, label=systems[i], **look)
+        if i in named:
+            lines += line
+            names.append(short(systems[i], NAME))
+    for half in set(halves):
         ax.axhspan(-half, half, color="0.5", alpha=0.12, lw=0, zorder=0)
     ax.axhline(0, color="0.7", lw=0.8, zorder=0)
     ax.set_xlim(0, 1)
     _label(ax, "leave-one-out PIT", "share below, minus uniform")
-    _legend(ax, lines, [short(str(name)) for name in systems], f"band: {prob:.0%}, whole line")
+    rest = len(systems) - len(named)
+    several = len(systems) > 1
+    if lines and several:
+        _legend(ax, lines, names, "")
+    about = pit.attrs.get("attempted", "")
+    _head(
+        ax,
+        about if several else " on ".join(filter(None, (short(systems[0], 40), about))),
+        f"band: {prob:.0%} of right families stay within"
+        + (f"; grey: {rest} of {len(systems)} systems" if rest else ""),
+    )
     return ax
+
+
+def _steps(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the line of the share of values that are at most x, minus x."""
+    ordered = np.sort(values[np.isfinite(values)])
+    x = np.concatenate([[0.0], np.repeat(ordered, 2), [1.0]])
+    return x, np.repeat(np.arange(len(ordered) + 1), 2) / max(1, len(ordered)) - x
 
 
 def plot_design(table: "pd.DataFrame", *, ax: "Axes | None" = None) -> "Axes":
@@ -443,7 +633,8 @@ def plot_design(table: "pd.DataFrame", *, ax: "Axes | None" = None) -> "Axes":
     check_arguments("plot_design", locals())
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    ax = _axes(ax)
+    lines_of_legend = len(table[["k", "problems"]].drop_duplicates())
+    ax = _axes(ax, 3.6 + 0.1 * lines_of_legend)
     ks, problems = table["k"].unique().tolist(), table["problems"].unique().tolist()
     lines, names = [], []
     for (k, many), rows in table.groupby(["k", "problems"], sort=False):
@@ -463,7 +654,16 @@ def plot_design(table: "pd.DataFrame", *, ax: "Axes | None" = None) -> "Axes":
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.yaxis.set_major_formatter("{x:.3g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
-    _legend(ax, lines, names, f"{asked}; line: median, shade: 80% of truths")
+    _legend(ax, lines, names, "")
+    target, family = (table.attrs.get(name, "") for name in ("target", "family"))
+    whence = "a pilot" if table.attrs.get("pilot") else "the prior"
+    _head(
+        ax,
+        f"{asked}{f' ({target})' if target else ''}, truths from {whence} of {family}"
+        if family
+        else asked,
+        "line: median, shade: 80% of truths",
+    )
     return ax
 
 
@@ -506,7 +706,7 @@ def plot_backtest(scores: "pd.DataFrame", *, ax: ArrayLike | None = None) -> NDA
     methods = table.groupby("method", sort=False)["mae"].mean().sort_values().index.tolist()
     axes = _grid_of(ax, (2, len(ks)))
     if axes is None:
-        width, height = 1.3 + 2.2 * len(ks), 1.2 + (0.4 * len(methods) if alone else 3.2)
+        width, height = 1.3 + 2.9 * len(ks), 1.6 + (0.45 * len(methods) if alone else 3.6)
         axes = subplots(2, len(ks), width, height, sharex=not alone, sharey="row")
     for column, k in enumerate(ks):
         rows = table[table["k"] == k].set_index("method")
@@ -514,7 +714,7 @@ def plot_backtest(scores: "pd.DataFrame", *, ax: ArrayLike | None = None) -> NDA
             _backtest_rows(axes[:, column], rows.reindex(methods))
         else:
             _backtest_lines(axes[:, column], rows, shown, methods)
-        axes[0, column].set_title(f"k = {k:,}", fontsize="small", loc="left")
+        axes[0, column].set_title(f"k = {k:,}", fontsize=SMALL, loc="left")
     if not alone:
         for one in axes.flat:
             one.label_outer()
@@ -577,10 +777,18 @@ def subplots(rows: int, columns: int, width: float, height: float, **options: An
     import matplotlib.pyplot as plt
 
     size = (width, height)
-    _, axes = plt.subplots(
+    figure, axes = plt.subplots(
         rows, columns, figsize=size, squeeze=False, layout="constrained", **options
     )
+    figure.set_label(OURS)
     return np.asarray(axes)
+
+
+def text_of(points: float) -> AbstractContextManager[Any]:
+    """Return a context in which the text of figures has a size, in points."""
+    import matplotlib.pyplot as plt
+
+    return plt.rc_context({"font.size": points})
 
 
 def as_image(axes: "Axes | NDArray[Any]", form: str = "png", dpi: float = 150) -> bytes:
@@ -607,12 +815,43 @@ def short(name: str, most: int = 28) -> str:
     return line if len(line) <= most else f"{line[: most - 9]}…{line[-8:]}"
 
 
-def _axes(ax: "Axes | None", height: float = 2.7) -> "Axes":
+def _axes(ax: "Axes | None", height: float = 3.4, width: float = WIDE) -> "Axes":
     """Return the axes to draw in: those given, or new ones."""
     if ax is not None:
         return ax
-    new: Axes = subplots(1, 1, WIDTH, height)[0, 0]
+    new: Axes = subplots(1, 1, width, height)[0, 0]
     return new
+
+
+def _room(names: Iterable[str]) -> float:
+    """Return the inches that names take beside axes."""
+    longest = max(len(line) for name in names for line in name.split("\n"))
+    return longest * 0.55 * _points(SMALL) / 72 + 0.1 if longest else 0.0
+
+
+def _points(size: str) -> float:
+    """Return a size of text in points."""
+    from matplotlib.font_manager import FontProperties
+
+    return float(FontProperties(size=size).get_size_in_points())
+
+
+def _head(ax: "Axes", about: str, how: str) -> None:
+    """Write above what is shown, and how: above a figure of one panel that is ours, or the axes."""
+    figure = ax.figure
+    alone = figure.get_label() == OURS and len(figure.axes) == 1
+    inches = (figure.bbox if alone else ax.bbox).width / figure.dpi
+    room = max(24, int(inches * 72 / (0.53 * _points(SMALL))))
+    rows = [
+        row
+        for part in (about, how)
+        for row in textwrap.wrap(on_line(part), room, max_lines=3, placeholder="…")
+    ]
+    options: dict[str, Any] = {"fontsize": SMALL, "parse_math": False}
+    if alone:
+        figure.suptitle("\n".join(rows), x=0.01, ha="left", **options)
+    else:
+        ax.set_title("\n".join(rows), loc="left", **options)
 
 
 def _grid_of(ax: Any, shape: tuple[int, int]) -> NDArray[Any] | None:
@@ -632,44 +871,42 @@ def _look(i: int) -> dict[str, Any]:
 
 def _label(ax: "Axes", x: str, y: str) -> None:
     """Name the axes, in sizes that can be read in a column."""
-    ax.set_xlabel(x, fontsize="small", parse_math=False)
-    ax.set_ylabel(y, fontsize="small", parse_math=False)
-    ax.tick_params(labelsize="x-small")
+    ax.set_xlabel(x, fontsize="medium", parse_math=False)
+    ax.set_ylabel(y, fontsize="medium", parse_math=False)
+    ax.tick_params(labelsize=SMALL)
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _legend(ax: "Axes", handles: Sequence[Any], names: Iterable[str], title: str) -> None:
-    """Add a legend whose names are text: within the axes if it is small, or else below."""
+def _legend(
+    ax: "Axes", handles: Sequence[Any], names: Iterable[str], title: str, columns: int = 2
+) -> None:
+    """Add a legend whose names are text: beneath the axes, where it covers nothing."""
     from matplotlib.transforms import ScaledTranslation
 
-    options: dict[str, Any] = {"loc": "best", "framealpha": 0.7}
-    if len(handles) > INSIDE:
-        # Beneath the label of the axis, whatever the size of the figure: 30 points.
-        lower = ax.transAxes + ScaledTranslation(0, -30 / 72, ax.figure.dpi_scale_trans)
-        options = {
-            "loc": "upper left",
-            "bbox_to_anchor": (-0.15, 0.0),
-            "bbox_transform": lower,
-            "ncols": 2,
-        }
+    # Beneath the label of the axis, whatever the size of the figure.
+    down = (10 + 1.25 * (_points(SMALL) + _points("medium"))) / 72
+    lower = ax.transAxes + ScaledTranslation(0, -down, ax.figure.dpi_scale_trans)
     legend = _name(
         ax,
         handles,
         names,
         title=title or None,
-        title_fontsize="x-small",
+        title_fontsize=SMALL,
         alignment="left",
-        **options,
+        loc="upper left",
+        bbox_to_anchor=(-0.02, 0.0),
+        bbox_transform=lower,
+        ncols=columns,
+        borderaxespad=0,
     )
     legend.get_title().set_parse_math(False)
-    legend.set_in_layout(len(handles) > INSIDE)  # a long name must not take the place of a plot
 
 
 def _name(where: Any, handles: Sequence[Any], names: Iterable[str], **options: Any) -> Any:
     """Return a legend of axes or of a figure, whose names are text."""
     numbers = [str(i) for i in range(len(handles))]
     legend = where.legend(
-        handles, numbers, fontsize="x-small", edgecolor="none", handlelength=2.4, **options
+        handles, numbers, fontsize=SMALL, edgecolor="none", handlelength=2.4, **options
     )
     # Names are set here, as labels that begin with "_" would be left out.
     for text, name in zip(legend.get_texts(), names, strict=True):
@@ -679,10 +916,14 @@ def _name(where: Any, handles: Sequence[Any], names: Iterable[str], **options: A
 
 
 def _shade_attempts(ax: "Axes", ks: NDArray[Any], attempts: int | None) -> None:
-    """Shade the k that were attempted, and say so above."""
-    if attempts is None:
+    """Shade the k that were attempted, and write above how many times the attempts k is."""
+    if not attempts:
         return
     ax.axvspan(ks.min(), attempts, color="0.5", alpha=0.12, lw=0, zorder=0)
-    ax.text(
-        0, 1.02, f"shaded: {attempts:,} attempts made", fontsize="x-small", transform=ax.transAxes
-    )  # fmt: skip
+    tens = attempts * 10.0 ** np.arange(13)
+    tens = tens[(tens >= ks.min()) & (tens <= ks.max())]
+    above = ax.secondary_xaxis("top")
+    above.set_xticks(tens, ["n" if one == attempts else f"{one / attempts:,.0f} n" for one in tens])
+    above.minorticks_off()
+    above.tick_params(labelsize=SMALL, length=3, pad=1)
+    above.spines["top"].set_visible(False)

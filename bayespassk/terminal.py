@@ -1,8 +1,10 @@
-"""Text of users as a terminal may have it: nothing moves the cursor, or turns what is read."""
+"""Text of users as a terminal or a page may have it: nothing turns what is read."""
 
+import html
 import re
+from collections.abc import Iterable, Sequence
 
-__all__ = ["CONTROLS", "on_line", "printable", "visible"]
+__all__ = ["CONTROLS", "html_table", "on_line", "printable", "visible"]
 
 CONTROLS = "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 
@@ -27,3 +29,27 @@ def printable(text: str) -> str:
 def on_line(text: str) -> str:
     """Return text for a place within a line: visible, all white space a space."""
     return " ".join(visible(text).split())
+
+
+MOST_ROWS = 20
+"""Of a table in a notebook; the rest are counted."""
+
+
+def html_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table for a notebook; all of it is text, and numbers stand on the right."""
+    every = [*rows]
+    left = len(every) - MOST_ROWS
+    lines = [_html_row("td", row) for row in every[:MOST_ROWS]]
+    more = f"<p>and {left:,} more</p>" if left > 0 else ""
+    return (
+        f"<div><p>{_in_html(title)}</p><table class='dataframe'><thead>{_html_row('th', heads)}"
+        f"</thead><tbody>{''.join(lines)}</tbody></table>{more}</div>"
+    )
+
+
+def _html_row(tag: str, cells: Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{_in_html(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+def _in_html(text: str) -> str:
+    return html.escape(on_line(text))

@@ -4,7 +4,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
@@ -45,8 +45,11 @@ __all__ = [
     "difference_caption",
     "escaped",
     "families_verdict",
+    "latexed",
     "provenance",
+    "times",
     "verdicts_caption",
+    "with_attempts",
 ]
 
 
@@ -144,7 +147,8 @@ def _finite(value: float | None) -> float | None:
 
 def as_json(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
     """Return one JSON object with the rows of `table` and `meta`."""
-    meta = meta | ({"interval": dict(table.attrs)} if table.attrs else {})
+    about = {name: value for name, value in table.attrs.items() if name != "attempted"}
+    meta = meta | ({"interval": about} if about else {})
     rows = json.loads(table.to_json(orient="records", double_precision=15))
     return as_json_text({"rows": rows, "meta": meta})
 
@@ -199,12 +203,46 @@ def as_csv(table: "pd.DataFrame") -> str:
 
 
 def as_text(table: "pd.DataFrame") -> str:
-    """Return `table` as aligned text: k with thousands separators, four significant digits."""
+    """Return `table` as aligned text: k with thousands separators, at least two digits that count.
+
+    A column k/n says which k are within the attempts.
+    """
     shown = table.copy()
     shown["k"] = [f"{k:,}" for k in shown["k"]]
-    for name in shown.columns.difference(["system", "what", "k"]):
-        shown[name] = [f"{v:.4f}" if v >= 1e-3 else f"{v:.3e}" for v in shown[name]]
+    if "n" in shown:
+        shown["n"] = [f"{n:,}" for n in shown["n"]]
+        shown["k/n"] = ["within" if ratio <= 1 else times(ratio) for ratio in shown["k/n"]]
+    for name in shown.columns.difference(["system", "what", "k", "n", "k/n"]):
+        shown[name] = in_digits(shown[name])
     return str(shown.to_string(index=False))
+
+
+def in_digits(values: Iterable[float], sign: str = "") -> list[str]:
+    """Return numbers with equally many decimals, enough for two digits of the smallest.
+
+    Never more than six: what is less than half of a millionth has its power of ten.
+    """
+    given = [float(value) for value in values]
+    least = min((abs(v) for v in given if abs(v) >= TINY), default=1.0)
+    places = min(6, max(4, math.ceil(-math.log10(least)) + 1))
+    return [f"{v:{sign}.1e}" if 0 < abs(v) < TINY else f"{v:{sign}.{places}f}" for v in given]
+
+
+TINY = 5e-7
+
+
+def with_attempts(table: "pd.DataFrame", draws: xr.DataArray) -> "pd.DataFrame":
+    """Return a table of forecasts with n, the most attempts at a problem, and k/n."""
+    most = dict(
+        zip(draws["system"].values.tolist(), draws["attempts"].values.tolist(), strict=True)
+    )
+    n = table["system"].map(most)
+    shown = table.copy()
+    place = list(shown.columns).index("k")
+    shown.insert(place, "n", n)
+    ratio = [float(k) / n if n else math.inf for k, n in zip(shown["k"], n, strict=True)]
+    shown.insert(place + 2, "k/n", ratio)
+    return shown
 
 
 def caption(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
@@ -212,7 +250,8 @@ def caption(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
     kind = {"eti": "equal-tailed", "hdi": "highest-density"}[table.attrs["kind"]]
     return (
         f"pass@k, target {meta['target']}: {TARGETS[meta['target']]}. lower, upper: "
-        f"{100 * table.attrs['prob']:.4g}% {kind} credible interval.\n{_alone(table, meta)}"
+        f"{100 * table.attrs['prob']:.4g}% {kind} credible interval. n: the most attempts at a "
+        f"problem; within: k is not more.\n{_alone(table, meta)}"
         f"{_beyond(table, meta)}{_family(meta)}, {_sampled(meta)}.\n"
         f"bayespassk {meta['version']}, input sha256 {meta['input_sha256'][:16]}."
     )
@@ -234,15 +273,16 @@ def _beyond(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
     each = []
     for k in far:
         (held,) = (held for low, high, held in HELD if low <= k / most < high)
-        each.append(f"k = {k:,.0f} is {_times(k / most)} times that ({held}%)")
+        each.append(f"k = {k:,.0f} is {times(k / most)} times that ({held}%)")
     return (
         f"At most {most:,} attempts were made at a problem; {', '.join(each)}. In brackets: how "
         "many of the default's 95% bands held so far beyond the attempts on published logs, for k "
-        "up to 10,000; see docs/explanation/accuracy.md.\n"
+        "up to 10,000; see 'Against every published estimator' in the documentation.\n"
     )
 
 
-def _times(ratio: float) -> str:
+def times(ratio: float) -> str:
+    """Return how many times something is, as for k beside the attempts made."""
     return f"{ratio:,.0f}" if ratio >= 10 or ratio == round(ratio) else f"{ratio:.1f}"
 
 
@@ -401,7 +441,7 @@ def comparison_caption(table: "pd.DataFrame", each: Mapping[str, dict[str, Any]]
         f"{families_verdict(table)}\n"
         "Leave-one-out judges the attempts made. It says little about k far beyond them, where "
         "families it cannot tell apart may part: forecast with several, as in 'bayespassk forecast "
-        f"COUNTS.csv --family {','.join(each)}'.\n"
+        f"COUNTS.csv --families {','.join(each)}'.\n"
         f"{fits}\n"
         f"bayespassk {first['version']}, input sha256 {first['input_sha256'][:16]}."
     )
@@ -453,9 +493,7 @@ def as_difference(table: "pd.DataFrame", difference: xr.DataArray) -> str:
     shown = table.copy()
     shown["k"] = [f"{k:,}" for k in shown["k"]]
     for name in shown.columns.difference(["k", "probability_a_above"]):
-        shown[name] = [
-            f"{v:+.4f}" if abs(v) >= 1e-3 or v == 0 else f"{v:+.3e}" for v in shown[name]
-        ]
+        shown[name] = in_digits(shown[name], "+")
     above = f"P({a} above)"
     shown[above] = [_chance(p) for p in shown.pop("probability_a_above")]
     return f"{head}\n{shown.to_string(index=False)}"
@@ -555,6 +593,20 @@ def escaped(text: str) -> str:
     """Return text that Markdown shows as it is, on one line and within a cell of a table."""
     line = re.sub(r"([\\`*_{}\[\]<>#|~!&$])", r"\\\1", on_line(text))
     return re.sub(r"^(\d*)([-+=.):])(?=[-=\s]|$)", r"\1\\\2", line)  # no list, no heading
+
+
+LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "[": "{[}", "]": "{]}", "*": "{*}",  # which mean something after the end of a row
+    "–": "--", "∞": r"$\infty$", "\ufffd": "?",
+}  # fmt: skip
+
+
+def latexed(text: str) -> str:
+    """Return text that LaTeX sets as it is, on one line."""
+    return "".join(LATEX.get(one, one) for one in on_line(text))
 
 
 def counted(number: int, noun: str) -> str:

@@ -1,7 +1,7 @@
 """What to ask where a verifier is sometimes wrong: the truth behind verdicts, and audits of it.
 
-Fit with :class:`bayespassk.Verified` around the family, then ask here. `docs/how-to/verifiers.md`
-has the way.
+Fit with :class:`bayespassk.Verified` around the family, then ask here. "When the verifier is
+wrong" in the documentation has the way.
 """
 
 from bayespassk.asking.truth import (

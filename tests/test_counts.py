@@ -195,3 +195,23 @@ def test_what_needs_a_fixed_number_of_attempts_refuses_others(stopping):
         bp.errors.OptionError, match=f"Chen's estimator needs .* stopping='{stopping}'"
     ):
         bp.estimators.chen(stopped, 1)
+
+
+def test_equal_counts_are_equal_wherever_they_came_from(counts):
+    again = bp.Counts.from_dataframe(counts.to_dataframe())
+    assert again == counts
+    assert hash(again) == hash(counts)
+    assert len({again, counts}) == 1
+    other = bp.thin(counts, 10, random_seed=1)
+    assert other != counts
+    assert bp.Counts.from_dataframe(counts.to_dataframe(), stopping="adaptive") != counts
+    assert counts != "counts"
+
+
+def test_a_notebook_shows_a_row_for_each_system(counts):
+    page = counts._repr_html_()
+    assert page.count("<tr>") == 3
+    assert "<td>small</td><td>128</td><td>100</td>" in page
+    hostile = bp.Counts(problem=["a"], attempts=[1], successes=[0], system="<img src=x>")
+    assert "<img" not in hostile._repr_html_()
+    assert "1 attempt a problem" in repr(hostile)

@@ -438,11 +438,11 @@ def zero_inflated_path(zero_inflated, tmp_path_factory):
 
 
 def test_the_command_says_never_and_its_json_is_valid(zero_inflated_path, tmp_path):
-    text = run(zero_inflated_path, "--target", "0.5,0.995", "--prob", 0.5).stdout
+    text = run(zero_inflated_path, "--pass-at-k", "0.5,0.995", "--prob", 0.5).stdout
     assert "target benchmark: the mean over the problems attempted" in text
     assert "50% equal-tailed credible interval" in text
     assert text.count(" never ") >= 2
-    given = ["--target", "0.5,0.995", "--of", "population"]
+    given = ["--pass-at-k", "0.5,0.995", "--target", "population"]
     found = json.loads(run(zero_inflated_path, *given, "--format", "json").stdout)
     assert [row["pass_at_k"] for row in found["rows"]] == [0.5, 0.995] * 2
     assert [row["median"] is None for row in found["rows"]] == [False, True] * 2
@@ -460,7 +460,7 @@ def test_the_command_fits_counts_first(counts, fit, tmp_path):
     counts.to_dataframe().to_csv(path, index=False)
     found = json.loads(
         run(
-            path, "--family", "beta", "--pooling", "none", "--target", 0.5, "--format", "json"
+            path, "--family", "beta", "--pooling", "none", "--pass-at-k", 0.5, "--format", "json"
         ).stdout
     )
     want = bp.summarize_budget(bp.budget_for(fit, 0.5))
@@ -470,9 +470,12 @@ def test_the_command_fits_counts_first(counts, fit, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--target", "population"], "Whose pass@k is said by --of"),
-        (["--target", "0.5,1"], "pass_at_k must be between 0 and 1; got 1.0"),
-        (["--of", "future"], "target must be 'benchmark', 'population' or 'realised'"),
+        (
+            ["--pass-at-k", "population"],
+            "--pass-at-k must be values separated by commas, as in 0.5,0.9",
+        ),
+        (["--pass-at-k", "0.5,1"], "pass_at_k must be between 0 and 1; got 1.0"),
+        (["--target", "future"], "target must be 'benchmark', 'population' or 'realised'"),
         (["--prob", "95"], "prob must lie between 0 and 1"),
         (["--family", "kumaraswamy"], "--family has no meaning for a saved fit"),
     ],

@@ -9,6 +9,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
+from markdown_it import MarkdownIt
 
 import bayespassk as bp
 from bayespassk.cli import sources
@@ -133,7 +135,7 @@ def test_a_name_says_which_format_a_table_has(log, tmp_path):
 
     assert json.loads(text("out.json"))["rows"][0]["system"] == "a"
     assert json.loads(text("OUT.JSON")) == json.loads(text("out.json"))
-    assert text("out.csv").startswith("system,k,mean,")
+    assert text("out.csv").startswith("system,n,k,k/n,mean,")
     assert "credible interval" in text("out.txt")
     assert text("explicit.csv", "--format", "table") == text("out.txt")
     assert text("plain", "--format", "json") == text("out.json")
@@ -295,3 +297,43 @@ def test_every_command_can_be_quiet():
     assert "--quiet" in run_by_itself("--help").stdout
     for command in (*WRITING, "batch", "backtest", "demo", "families"):
         assert "--quiet" in run(command, "--help").stdout
+
+
+def test_a_forecast_may_be_a_figure_and_a_table_for_a_paper(counts, tmp_path):
+    path = tmp_path / "counts.csv"
+    named = counts.to_dataframe().assign(system=lambda rows: rows["system"] + " 50% $x_1$ & |y|")
+    named.to_csv(path, index=False)
+    usual = ["forecast", path, "--family", "beta", "--pooling", "none", "--k", "10,100,1e6"]
+    for name, begins in (("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF")):
+        run(*usual, "--figure", tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(begins)
+    run(*usual, "-o", tmp_path / "a.tex")
+    source = (tmp_path / "a.tex").read_text()
+    assert r"\label{tab:passk-benchmark}" in source
+    assert "128 problems, n = 100 attempts at each. Target benchmark: the mean over" in source
+    assert r"$k/n$ &  & within & within & 10,000 \\" in source
+    assert r"small 50\% \$x\_1\$ \& \textbar{}y\textbar{} & 100 & 0." in source
+    table = MarkdownIt().enable("table").render(run(*usual, "--format", "md").stdout)
+    assert table.count("<tr>") == 3
+    assert '<th style="text-align:right">k = 1,000,000 (10,000 n)</th>' in table
+    assert "small 50% $x_1$ &amp; |y|" in table
+
+
+def test_no_figure_of_several_quantities(counts, tmp_path):
+    path = tmp_path / "counts.csv"
+    counts.to_dataframe().to_csv(path, index=False)
+    usual = ["forecast", path, "--family", "beta", "--pooling", "none", "--k", "10"]
+    done = run(*usual, "--false-positive-rate", 0.01, "--figure", tmp_path / "a.png", status=2)
+    assert "'bayespassk report' draws them" in done.stderr
+
+
+def test_a_shell_completes_values():
+    from bayespassk.cli import cli
+
+    def completed(*words):
+        found = ShellComplete(cli, {}, "bayespassk", "_BAYESPASSK_COMPLETE")
+        return [one.value for one in found.get_completions(list(words[:-1]), words[-1])]
+
+    assert completed("forecast", "--target", "") == ["benchmark", "population", "realised"]
+    assert completed("compare", "--families", "beta,kum") == ["beta,kumaraswamy"]
+    assert completed("fit", "--pooling", "w") == ["within"]

@@ -76,7 +76,7 @@ def test_backtest(example):
 def test_a_picture_that_lacks_something_is_not_the_same(fit, what):
     """The comparison can fail: this is what it takes."""
     difference = bp.difference(fit, "large", "small", KS)
-    attempts = None if what == "the shading" else 100
+    attempts = 0 if what == "the shading" else 100
     ax = bp.plot_difference(difference, attempts=attempts, ax=axes())
     if what == "a line":
         ax.lines[0].remove()

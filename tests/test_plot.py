@@ -1,5 +1,7 @@
 """Figures show what was computed, with the field's words on their axes."""
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -29,8 +31,15 @@ def test_a_line_and_a_band_for_each_system(forecast):
     assert ax.get_xlabel() == "k, attempts allowed"
     assert ax.get_ylabel() == "pass@k (benchmark)"
     assert ax.get_xscale() == "log"
-    assert "80%" in ax.get_legend().get_title().get_text()
-    assert "100 attempts made" in ax.texts[0].get_text()
+    assert ax.get_legend() is None
+    assert ax.figure.get_suptitle() == (
+        "simulated: 128 problems, n = 100\nmedian and 80% band; shaded: k up to n"
+    )
+    assert [text.get_text() for text in ax.texts] == ["small", "large"]
+    assert ax.texts[0].get_color() == ax.lines[0].get_color()
+    above = ax.child_axes[0]
+    assert [text.get_text() for text in above.get_xticklabels()] == ["n", "10 n", "100 n"]
+    np.testing.assert_allclose(above.get_xticks(), [100, 1000, 10_000])
 
 
 def test_the_truth_may_be_overlaid_on_axes_of_ones_own(forecast, example):
@@ -66,8 +75,8 @@ def test_the_tail_exponent_is_noted_by_each_name(fit, forecast):
     tail = bp.tail_exponent(fit, [10, 10_000])
     ax = bp.plot_forecast(forecast, tail_exponent=tail)
     medians = tail.sel(k=10_000).median(("chain", "draw")).values
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
-        f"{name}, tail exponent {a:.2f}"
+    assert [text.get_text() for text in ax.texts] == [
+        f"{name}\ntail exponent {a:.2f}"
         for name, a in zip(("small", "large"), medians, strict=True)
     ]
     with pytest.raises(bp.errors.OptionError, match="tail_exponent must be of the systems"):
@@ -81,20 +90,96 @@ def test_systems_differ_in_style_and_not_only_in_colour(forecast):
     assert len({line.get_marker() for line in ax.lines[1::2]}) == 4
 
 
+def test_names_at_the_ends_of_lines_do_not_overlap(forecast):
+    """Lines that end at one place have names apart, in the order of the lines."""
+    draws = forecast.isel(system=[0] * 4).assign_coords(system=list("abcd"))
+    ax = bp.plot_forecast(draws)
+    ax.figure.draw_without_rendering()
+    boxes = sorted((text.get_window_extent() for text in ax.texts), key=lambda box: box.y0)
+    assert all(low.y1 <= high.y0 + 1 for low, high in itertools.pairwise(boxes))
+    assert all(box.x0 >= ax.bbox.x1 for box in boxes)
+    assert all(box.x1 <= ax.figure.bbox.x1 for box in boxes)
+
+
+def many(forecast, number):
+    """Return forecasts of so many systems, the later the lower."""
+    one = forecast.isel(system=[0])
+    draws = one.isel(system=[0] * number).copy(
+        data=one.values ** (1 + np.arange(number)[:, None] / 4)
+    )
+    return draws.assign_coords(
+        system=[f"a system with a long name, number {i}" for i in range(number)]
+    )
+
+
+@pytest.mark.parametrize("number", [5, 12, 40])
+def test_many_systems_are_rows_with_intervals(forecast, number):
+    """No bands lie over each other: a row a system, the highest on top, at three k."""
+    draws = many(forecast, number)
+    tail = draws.isel(k=[-1])
+    ax = bp.plot_forecast(
+        draws.isel(system=slice(None, None, -1)),
+        tail_exponent=tail.isel(system=slice(None, None, -1)),
+    )
+    table = bp.summarize(draws)
+    assert not [one for one in ax.collections if one.get_paths()[0].vertices.shape[0] > 2]
+    named = [label.get_text() for label in ax.get_yticklabels()]
+    assert [name[-2:].strip() for name in named] == [str(i) for i in range(number)]
+    assert [text.get_text()[:-2] for text in ax.texts] == ["tail exponent 0."] * number
+    ks = forecast["k"].values
+    first, _, last = ax.lines[:3]
+    np.testing.assert_allclose(last.get_xdata(), table[table["k"] == 10_000]["median"])
+    near = ks[np.abs(np.log(ks / 100)).argmin()]
+    np.testing.assert_allclose(first.get_xdata(), table[table["k"] == near]["median"])
+    said = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert said[0] == f"k = {near:,} ({'within n' if near <= 100 else '1 n'})"
+    assert said[2] == "k = 10,000 (100 n)"
+    ax.figure.draw_without_rendering()
+    assert ax.bbox.width > 0.5 * ax.figure.bbox.width
+    assert ax.get_legend().get_window_extent().y1 < ax.bbox.y0
+
+
+def test_one_k_is_a_row_for_each_system(fit):
+    ax = bp.plot_forecast(bp.forecast(fit, 1000), truth=np.array([[0.5], [0.6]]), dots="a guess")
+    table = bp.summarize(bp.forecast(fit, 1000)).sort_values("median", ascending=False)
+    assert [label.get_text() for label in ax.get_yticklabels()] == table["system"].tolist()
+    segments = ax.collections[0].get_segments()
+    np.testing.assert_allclose([one[:, 0] for one in segments], table[["lower", "upper"]])
+    assert sorted(ax.lines[1].get_xdata()) == [0.5, 0.6]
+    assert ax.get_xlabel() == "pass@k (benchmark), k = 1,000 (10 n)"
+    assert "dots: a guess" in ax.figure.get_suptitle()
+
+
+def test_axes_of_ones_own_have_the_head_as_their_title(forecast):
+    _, axes = plt.subplots(1, 2, figsize=(7, 3), layout="constrained")
+    for ax in axes:
+        bp.plot_forecast(forecast, ax=ax)
+        assert ax.get_title(loc="left").startswith("simulated: 128 problems")
+    axes[0].figure.draw_without_rendering()
+    heads = [ax.title.get_window_extent() for ax in axes]
+    assert heads[0].x1 <= heads[1].x0
+
+
 def test_a_family_is_a_curve_through_the_problems(fit, counts):
     ax = bp.plot_family(fit, "small")
-    steps, curve = ax.lines
-    assert steps.get_ydata()[0] == 0
-    assert steps.get_ydata()[-1] == 1
-    np.testing.assert_array_equal(np.sort(steps.get_xdata()), steps.get_xdata())
+    own, curve = [line for line in ax.lines if len(line.get_xdata()) > 2]
+    assert own.get_ydata()[-1] == pytest.approx(1)
+    assert (np.diff(own.get_ydata()) >= 0).all()
+    expected = 1 - bp.share_above(fit, own.get_xdata()[[20, 40]]).sel(system="small").mean(
+        ("chain", "draw")
+    )
+    np.testing.assert_allclose(own.get_ydata()[[20, 40]], expected, atol=0.02)
     unsolved = ((counts.system == "small") & (counts.successes == 0)).sum() / 128
-    assert steps.get_ydata()[1] == pytest.approx(unsolved)  # the hardest are the unsolved
+    assert ax.patches[0].get_height() == pytest.approx(unsolved)  # the hardest are the unsolved
     above = bp.share_above(fit, curve.get_xdata()[[0, 20, 40]], "population").sel(system="small")
     want = 1 - above.median(("chain", "draw")).values
     np.testing.assert_allclose(curve.get_ydata()[[0, 20, 40]], want, atol=0.03)
     assert ax.get_xscale() == "log"
     assert ax.get_xlabel() == "p, success probability of a problem"
-    assert "1/100" in ax.texts[0].get_text()
+    assert [line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 2] == [[0.01, 0.01]]
+    assert "small on simulated: 128 problems, n = 100" in ax.figure.get_suptitle()
+    greys = {patch.get_facecolor() for patch in ax.patches}
+    assert len(greys) == 1
     for wrong in (None, "other"):
         with pytest.raises(
             bp.errors.OptionError, match="system must be one of the fit, 'small', 'large'"
@@ -105,7 +190,7 @@ def test_a_family_is_a_curve_through_the_problems(fit, counts):
 def test_bars_of_problems_hold_their_success_probabilities(fit, example):
     """Of the problems solved least often in 100 attempts, 10,000 tell where p is: the bar is there."""
     ax = bp.plot_family(fit, "large", prob=0.99)
-    bars = ax.patches[:-1]  # the last is the shading
+    bars = ax.patches
     assert sum(bar.get_height() for bar in bars) == pytest.approx(1)
     rates = np.sort((example.successes / example.attempts)[example.system == "large"])
     at = np.searchsorted(
@@ -145,7 +230,8 @@ def test_a_difference_has_a_band_of_each_k_within_one_of_the_curve(fit):
     outer, inner = (band.get_paths()[0].get_extents() for band in ax.collections[:2])
     assert outer.y0 == pytest.approx(table["lower_simultaneous"].min())
     assert inner.y1 == pytest.approx(table["upper"].max())
-    assert [text.get_text() for text in ax.texts[1:]] == ["large ahead", "small ahead"]
+    assert [text.get_text() for text in ax.texts] == ["large ahead", "small ahead"]
+    assert "large minus small" in ax.figure.get_suptitle()
     assert ax.get_ylabel() == "difference of pass@k (benchmark)"
     low, high = ax.get_ylim()
     assert low == -high
@@ -161,11 +247,15 @@ def test_a_backtest_may_be_drawn_in_axes_of_ones_own(example):
 
 @pytest.mark.parametrize("name", ["_hidden", "a $x_{$", "two\nlines", "l" * 300])
 def test_names_are_shown_as_text_on_one_line(fit, forecast, name):
-    named = forecast.isel(system=[0]).assign_coords(system=[name])
+    named = forecast.isel(system=[0, 0]).assign_coords(system=[name, "b"])
     ax = bp.plot_forecast(named)
     ax.figure.canvas.draw()
-    (text,) = ax.get_legend().get_texts()
-    assert len(text.get_text()) <= 28
+    text = ax.texts[0]
+    assert len(text.get_text()) <= 20
+    head = bp.plot_forecast(named.isel(system=[0])).figure
+    head.canvas.draw()
+    assert head.get_suptitle().startswith(text.get_text()[:3])
+    assert head.get_suptitle().count("\n") <= 2
     assert "\n" not in text.get_text()
     assert text.get_text()[:3] == name[:3]
     difference = bp.difference(fit, "large", "small", 1)

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 import bayespassk as bp
 from bayespassk.cli import cli
 from bayespassk.counts import visible
-from bayespassk.reporting.document import _share, headline
+from bayespassk.reporting.document import headline, share
 from bayespassk.reporting.verdict import verdict
 from conftest import HOSTILE
 
@@ -263,11 +263,17 @@ def test_the_headline_is_the_largest_k_that_is_sound(data):
     changed = copy.deepcopy(data)
     changed["comparison"] = None
     changed["verdict"] = verdict(changed, MOST)
-    small, large = headline(changed)
+    whose, small, large = headline(changed)
+    assert whose.startswith(
+        "Target benchmark: the mean over the problems attempted. The forecasts are"
+    )
     assert small.startswith("small: pass@k at k = 100 is ")
     put("checks", "rows", 0, "p_value", 0.01)(changed)
     changed["verdict"] = verdict(changed, MOST)
-    small, large = headline(changed)
+    whose, small, large = headline(changed)
+    assert whose.startswith(
+        "Target benchmark: the mean over the problems attempted. The forecasts are"
+    )
     assert small.startswith("small: pass@k at k = 1 is ")
     assert small.endswith("; read why this is not held to be sound.")
     assert large.startswith("large: pass@k at k = 100 is ")
@@ -420,7 +426,7 @@ def test_pictures_in_a_page_are_whole_and_name_no_date(page):
 
     text = page[0]
     images = re.findall(r"data:image/svg\+xml;base64,([^\"]+)", text)
-    assert len(images) == 3 + 2 + 1 + 2  # targets, families, comparison, checks
+    assert len(images) == 3 + 2 + 1 + 2 + 2  # targets, p, comparison, families, checks
     for image in images:
         svg = base64.b64decode(image).decode()
         assert ET.fromstring(svg).tag.endswith("svg")  # noqa: S314 -- made here
@@ -455,13 +461,20 @@ def test_latex_holds_hostile_names_as_text(hostile_fits, tmp_path):
     assert source.count(r"\toprule") == source.count(r"\bottomrule") == 3
     commands = set(re.findall(r"\\([A-Za-z]+)", source))
     assert commands <= {
-        "addlinespace", "begin", "bottomrule", "caption", "centering", "end", "midrule", "textasciicircum",
+        "begin", "bottomrule", "caption", "centering", "cmidrule", "end", "label", "midrule", "multicolumn", "scriptsize", "textasciicircum",
         "textasciitilde", "textbackslash", "textbar", "textgreater", "textless", "toprule", "usepackage",
     }  # fmt: skip
     body = [line for line in source.splitlines() if line.endswith(r" \\")]
-    assert len(body) == 3 * (1 + 4 * len(KS))
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {4}
-    assert not re.search(r"(?<!\\)[$#_^~]", source)
+    assert len(body) == 3 * (3 + 4 * 2)  # heads, and each system's medians and intervals
+    wide = [line for line in body if "multicolumn" in line]
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body if line not in wide} == {
+        1 + len(KS)
+    }
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in wide} == {2}
+    assert not re.search(
+        r"(?<!\\)[$#_^~]", re.sub(r"(?<!\\)\$(k|n|k/n|k, k =|k =)\$|@\$k\$", "", source)
+    )
+    assert source.count(r"\label{tab:passk-") == 3
     assert r"\$x\_\{\$ \& \% \# \textbackslash{}\textbackslash{} \textbackslash{}input\{x\}" in source  # fmt: skip
 
 
@@ -487,7 +500,7 @@ def test_nothing_turns_the_order_of_what_follows_a_name():
     [(0.0, "0.000"), (1e-5, "1.0e-05"), (0.12345, "0.123"), (0.99949, "0.999"), (0.99951, "0.9995"), (0.999962, "0.99996"), (1 - 1e-7, "1.000"), (1.0, "1.000"), (None, "–")],
 )  # fmt: skip
 def test_shares_have_the_digits_that_tell_them_from_0_and_1(value, text):
-    assert _share(value) == text
+    assert share(value) == text
 
 
 # What is refused -------------------------------------------------------------------------------
@@ -569,3 +582,26 @@ def test_the_command_refuses_what_means_nothing(fit_path, tmp_path):
         invoke(fit_path, fit_path, "-o", tmp_path / "report.html")
     with pytest.raises(bp.errors.OptionError, match="the folder must exist"):
         invoke(fit_path, "-o", tmp_path / "nowhere" / "report.html")
+
+
+def test_the_average_may_be_the_forecast(fit, counts, tmp_path):
+    fits = {
+        "beta": fit,
+        "other": bp.fit(counts, bp.Kumaraswamy(), pooling="none", draws=500, random_seed=1),
+    }
+    path = tmp_path / "report.html"
+    found = bp.report(fits, path, k=KS, target="benchmark", weights={"beta": 1, "other": 3})
+    want = bp.summarize(bp.average(fits, KS, weights={"beta": 1, "other": 3}))
+    assert [row["median"] for row in found["forecast"]["benchmark"]] == pytest.approx(
+        want["median"]
+    )
+    assert found["asked"]["average"]["other"] == {"small": 0.75, "large": 0.75}
+    text = " ".join(Page(path.read_text()).texts)
+    assert "the average of families, with weights: beta (0.25), other (0.75)" in text
+    assert "a: median 0.2, 95% in 0.028 to 1.4" in text  # the prior, in words
+    for row in found["comparison"]["disagreement"]:
+        for name, one in fits.items():
+            band = bp.summarize(bp.forecast(one, row["k"])).set_index("system").loc[row["system"]]
+            assert row["bands"][name] == pytest.approx([band["lower"], band["upper"]])
+    with pytest.raises(bp.errors.OptionError, match=r"two"):
+        bp.report(fit, path, weights="equal")

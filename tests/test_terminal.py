@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from bayespassk.terminal import on_line, printable, visible
+from bayespassk.terminal import html_table, on_line, printable, visible
 
 HOSTILE = {
     "escape": "\x1b[31mred\x1b]0;title\x07",
@@ -37,3 +37,13 @@ def test_nothing_but_a_newline_ends_a_line(end):
     """A carriage return would write over what stands there."""
     assert printable(f"0.001{end}0.999\n") == "0.001\ufffd0.999\n"
     assert len(on_line(f"0.001{end}0.999\n").splitlines()) == 1
+
+
+def test_a_table_for_a_notebook_holds_text_and_nothing_else():
+    page = html_table("<b>", ["a&b"], [["<script>\u202e"]] * 22)
+    assert "<script>" not in page
+    assert "&lt;b&gt;" in page
+    assert "a&amp;b" in page
+    assert "\u202e" not in page
+    assert page.count("<tr>") == 21
+    assert "and 2 more" in page

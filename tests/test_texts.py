@@ -151,3 +151,24 @@ def test_nobody_overtakes_where_the_curves_are_equal():
     table = crossing_table(0.0, 0.0, np.nan, np.nan, np.nan)
     table["probability_leads"] = 0.0
     assert texts.as_crossing(table) == "Neither leads at k = 1: the curves are equal."
+
+
+def test_numbers_of_a_column_have_equally_many_decimals():
+    assert texts.in_digits([0.3003, 5.623e-4, 0.0], "+") == ["+0.30030", "+0.00056", "+0.00000"]
+    assert texts.in_digits([0.5, 0.25]) == ["0.5000", "0.2500"]
+    assert texts.in_digits([0.5, 3e-9]) == ["0.5000", "3.0e-09"]
+    assert texts.in_digits([-2e-6, 1.0]) == ["-0.000002", "1.000000"]
+
+
+def test_a_table_says_n_and_which_k_are_within(fit):
+    draws = bp.forecast(fit, [1, 100, 250, 10_000])
+    table = texts.with_attempts(bp.summarize(draws), draws)
+    assert table["n"].tolist() == [100] * 8
+    assert table["k/n"].tolist() == [0.01, 1, 2.5, 100] * 2
+    text = texts.as_text(table)
+    assert [line.split()[3] for line in text.splitlines()[1:5]] == [
+        "within",
+        "within",
+        "2.5",
+        "100",
+    ]

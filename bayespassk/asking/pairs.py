@@ -15,7 +15,7 @@ from bayespassk.asking.pass_at_k import FailAtK, PassAtK
 from bayespassk.asking.question import Question, answer
 from bayespassk.errors import OptionError
 from bayespassk.options import Target, check_interval, check_k, check_target
-from bayespassk.posterior.fitted import Fitted, opened
+from bayespassk.posterior.fitted import Fitted, attempted, opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -280,6 +280,13 @@ def attributes(pair: Pair, target: str, seed: int) -> dict[str, str | int]:
     about: dict[str, str | int] = {"a": pair.a, "b": pair.b, "target": target}
     about["method"] = pair.fitted.tree.attrs["method"]
     about |= {"forecast_seed": seed, **pair.fitted.origin}
+    fitted, both = pair.fitted, list(pair.positions)
+    about["attempted"] = attempted(
+        [fitted.benchmarks[i] for i in both],
+        np.array([pair.problems]) if target != "population" else fitted.problems_attempted[both],
+        fitted.most_attempts[both],
+    )
+    about["attempts"] = int(fitted.most_attempts[both].max())
     if target != "population":
         about |= {"problems": pair.problems, "dropped": pair.dropped}
     return about

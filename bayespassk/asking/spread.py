@@ -36,8 +36,9 @@ def spread_of_p(
         With part = lower, median, upper: `share_at_most` (part, p), the share of problems of the
         kind whose success probability is at most p, which rises from three decades below 1 / (most
         attempts) to 1; and `own` (part, group), the p of problems attempted with equal counts, the
-        hardest first, with how many they are in `problems` (group). Attributes: `system`,
-        `attempts`, the most at a problem.
+        hardest first, with how many they are in `problems` (group); `own_at_most` (p), the share
+        of them to be expected at most there. Attributes: `system`, `attempts`, the most at a
+        problem, and what was `attempted` in words.
 
     Raises
     ------
@@ -53,6 +54,7 @@ def spread_of_p(
     rng = np.random.default_rng([fitted.seed, 7])
     total = sum(len(part.rows) for part in parts)
     at_most, own, problems = np.zeros((1, len(grid) - 1)), [], []
+    own_at_most = np.zeros(len(grid))
     for part in parts:
         few = _every(part.parameters, SPREAD_DRAWS)
         above = family.survival(few, grid[:-1])
@@ -62,17 +64,25 @@ def spread_of_p(
         )
         own.append(np.quantile(drawn, quantiles, axis=0))
         problems.append(part.cells.problems)
-    each, many = np.concatenate(own, axis=1), np.concatenate(problems)
-    order = np.argsort(each[1], kind="stable")
+        for each, many in zip(np.sort(drawn, axis=0).T, part.cells.problems, strict=True):
+            own_at_most += many / total * np.searchsorted(each, grid, side="right") / len(each)
+    ends, numbers = np.concatenate(own, axis=1), np.concatenate(problems)
+    order = np.argsort(ends[1], kind="stable")
     share = np.append(np.quantile(at_most, quantiles, axis=0), np.ones((3, 1)), axis=1)
     return xr.Dataset(
         {
             "share_at_most": (("part", "p"), share),
-            "own": (("part", "group"), each[:, order]),
-            "problems": ("group", many[order]),
+            "own_at_most": ("p", own_at_most),
+            "own": (("part", "group"), ends[:, order]),
+            "problems": ("group", numbers[order]),
         },
         {"part": ["lower", "median", "upper"], "p": grid},
-        {"system": fitted.systems[position], "attempts": attempts, "prob": prob},
+        {
+            "system": fitted.systems[position],
+            "attempts": attempts,
+            "attempted": fitted.attempted(position),
+            "prob": prob,
+        },
     )
 
 

@@ -1,5 +1,6 @@
 """The commands that ask a fit: how much is solved with k attempts, or who solves more."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -7,9 +8,11 @@ import click
 from bayespassk.cli.group import cli
 from bayespassk.cli.options import (
     Shares,
+    figure_option,
     fitting_options,
     format_option,
     k_option,
+    one_of,
     option,
     output_option,
     prob_option,
@@ -18,7 +21,7 @@ from bayespassk.cli.options import (
     verifier_options,
     weights_option,
 )
-from bayespassk.cli.printing import check_outputs, show
+from bayespassk.cli.printing import FORMS, PAPERS, check_outputs, show, write_figure
 from bayespassk.cli.sources import fit_families, fit_of, saved_fit
 from bayespassk.errors import OptionError
 
@@ -34,9 +37,18 @@ __all__: list[str] = []
 @k_option
 @target_option
 @prob_option
-@option("--kind", default="eti", help="eti (equal-tailed) or hdi (highest-density).")
-@format_option
+@option(
+    "--kind",
+    default="eti",
+    help="eti (equal-tailed) or hdi (highest-density).",
+    shell_complete=one_of(lambda: ("eti", "hdi")),
+)
+@format_option.but(
+    type=click.Choice(["table", "csv", "json", "md", "latex"]),
+    help="md and latex: a table for a paper, a row a system.",
+)
 @output_option
+@figure_option.but(help="File for a figure, such as forecast.png, .svg or .pdf.")
 @seed_option
 @fitting_options
 @verifier_options
@@ -49,6 +61,7 @@ def forecast_command(
     kind: Any,
     form: str,
     output: str | None,
+    figure: str | None,
     seed: int | None,
     family: str,
     weights: Any,
@@ -56,7 +69,7 @@ def forecast_command(
 ) -> None:
     """Forecast pass@k from a saved fit, or from LOG, which is fitted first.
 
-    With several families, as in --family beta,kumaraswamy, the forecast is their average. Where a
+    With several families, as in --families beta,kumaraswamy, the forecast is their average. Where a
     verifier is sometimes wrong, the table has the apparent pass@k and the true one; see
     --false-positive-rate.
     """
@@ -66,7 +79,7 @@ def forecast_command(
 
     check_target(target)
     check_interval(prob, kind)
-    check_outputs(output)
+    check_outputs(output, figure, kinds=[*FORMS, *PAPERS])
     saved = saved_fit(source)
     if saved is not None:
         fits = {"saved": saved}
@@ -76,19 +89,27 @@ def forecast_command(
         fits = fit_families(source, family, seed, **options)
     caption = texts.caption
     if _of_verdicts(fits):
+        if figure is not None:
+            raise OptionError(
+                "--figure draws one forecast, and with a verifier that errs there are several. "
+                "What to do: 'bayespassk report' draws them"
+            )
         caption = texts.verdicts_caption
         (fit,) = fits.values()
         table, meta = _forecast_truth(fit, k, target, prob, kind, seed)
     else:
         draws, meta = _forecast(fits, k, target, weights, seed)
-        table = summarize(draws, prob, kind=kind)
-    show(form, output, table, meta, f"{texts.as_text(table)}\n\n{caption(table, meta)}\n")
+        table = texts.with_attempts(summarize(draws, prob, kind=kind), draws)
+        if figure is not None:
+            _draw(fits, draws, target, weights, prob, figure)
+    text = f"{texts.as_text(table)}\n\n{caption(table, meta)}\n"
+    show(form, output, table, meta, text, _papers(fits, table, meta, target))
 
 
 @cli.command("budget")
 @click.argument("source", metavar="FIT.nc|LOG", type=click.Path())
-@option("--target", "pass_at_k", type=Shares(), default="0.9", help="pass@k to reach.")
-@target_option.but("--of", "target")
+@option("--pass-at-k", type=Shares(), default="0.9", help="What to reach.")
+@target_option
 @prob_option
 @format_option
 @output_option
@@ -185,6 +206,56 @@ def _forecast(
     (fit,) = fits.values()
     draws = forecast(fit, k, target, random_seed=seed)
     return draws, texts.provenance(fit, draws)
+
+
+def _draw(
+    fits: "dict[str, xr.DataTree]",
+    draws: "xr.DataArray",
+    target: Any,
+    weights: Any,
+    prob: float,
+    figure: str,
+) -> None:
+    """Draw a forecast into a file: at its k if there is but one, or else up to the largest."""
+    import warnings
+
+    import numpy as np
+
+    from bayespassk.plot import plot_forecast
+    from bayespassk.posterior.fitted import opened
+    from bayespassk.reporting.collecting import POINTS, estimates
+
+    ks = draws["k"].values
+    if len(ks) > 1:
+        grid = np.rint(np.geomspace(ks.min(), ks.max(), POINTS)).astype(np.int64)
+        ks = np.union1d(ks, grid)
+        with warnings.catch_warnings():  # given already, of the k asked for
+            warnings.simplefilter("ignore")
+            draws, _ = _forecast(fits, ks.tolist(), target, weights, draws.attrs["forecast_seed"])
+    known = estimates(opened(next(iter(fits.values()))).counts, ks)
+    truth = known if np.isfinite(known).any() else None
+    write_figure(
+        lambda: plot_forecast(draws, prob=prob, truth=truth, dots="Chen's estimate"), figure
+    )
+
+
+def _papers(
+    fits: "dict[str, xr.DataTree]", table: "pd.DataFrame", meta: dict[str, Any], target: str
+) -> "dict[str, Callable[[], str]]":
+    """Return what makes tables for papers, by the names of their formats."""
+    from bayespassk.posterior.fitted import opened
+    from bayespassk.reporting import papers
+
+    fitted = opened(next(iter(fits.values())))
+    made = papers.paper(
+        [{str(name): v for name, v in row.items()} for row in table.to_dict("records")],
+        dict(zip(fitted.systems, fitted.most_attempts.tolist(), strict=True)),
+        target=target,
+        attempted=fitted.attempted(),
+        family=meta["family"],
+        prob=table.attrs["prob"],
+    )
+    return {"md": lambda: papers.markdown(made), "latex": lambda: papers.latex(made)}
 
 
 def _has_verifier(options: dict[str, Any]) -> bool:

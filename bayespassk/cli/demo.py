@@ -1,5 +1,6 @@
 """The command that shows a forecast, and what came true of it."""
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -30,7 +31,7 @@ def demo_command(seed: int | None) -> None:
     counts = thin(whole, 50, random_seed=seed)
     posterior = fit(counts, random_seed=seed)
     draws = forecast(posterior, ks)
-    table = summarize(draws)
+    table = texts.with_attempts(summarize(draws), draws)
     table["known"] = chen(whole, ks).ravel()
     p = whole.covariates["p"]
     table["exact"] = [(1 - (1 - p) ** k).mean() for k in ks]
@@ -43,8 +44,13 @@ def demo_command(seed: int | None) -> None:
         "known: pass@k from all 10,000 attempts. exact: from the probability of each right answer, "
         "as the model has it. The forecast has seen neither.\n"
         f"{_held(table)}\n"
-        "Next: bayespassk forecast YOUR_COUNTS.csv --k 1000,1e6"
+        f"Next: {_command()} forecast YOUR_COUNTS.csv --k 1000,1e6"
     )
+
+
+def _command() -> str:
+    """Return how the program is called where it now was: by itself, or by uv."""
+    return f"{'uv run ' if 'UV_RUN_RECURSION_DEPTH' in os.environ else ''}bayespassk"
 
 
 def _held(table: "pd.DataFrame") -> str:

@@ -23,6 +23,7 @@ from bayespassk.cli.options import (
     stopping_option,
     target_option,
     verifier_options,
+    weights_option,
 )
 from bayespassk.cli.printing import (
     check_folder,
@@ -115,14 +116,14 @@ def independence_command(
 
 @cli.command("compare")
 @click.argument("sources", metavar="LOG|FIT.nc...", nargs=-1, required=True, type=click.Path())
-@option("--families", default=CANDIDATES, help="Names, between commas.")
+@family_option.but(default=CANDIDATES, help="Names, between commas; see 'families'.")
 @format_option
 @output_option
 @seed_option
 @sampling_options
 def compare_command(
     sources: tuple[str, ...],
-    families: str,
+    family: str,
     form: str,
     output: str | None,
     seed: int | None,
@@ -136,9 +137,9 @@ def compare_command(
     from bayespassk.judging.comparing import compare
 
     check_outputs(output)
-    if "," not in families:
-        raise OptionError(f"--families must name at least two, between commas; got {families!r}")
-    fits = fits_of(sources, families, seed, **options)
+    if "," not in family:
+        raise OptionError(f"--families must name at least two, between commas; got {family!r}")
+    fits = fits_of(sources, family, seed, **options)
     if len(fits) < 2:
         raise OptionError(f"{sources[0]}: one saved fit; give another to compare it with, or LOG")
     table = compare(fits)
@@ -157,8 +158,10 @@ def compare_command(
 @prob_option.but(help="Posterior probability of the intervals.")
 @family_option.but(
     default=CANDIDATES,
-    help="Names, between commas: the first forecasts, others are compared.",
+    help="Names, between commas: the first forecasts, others are compared; with --weights, their "
+    "average.",
 )
+@weights_option.but(default=None, help="Forecast by the average of all families, so weighted.")
 @sampling_options
 @verifier_options
 @seed_option
@@ -169,13 +172,15 @@ def report_command(
     target: Any,
     prob: float,
     family: str,
+    weights: Any,
     seed: int | None,
     **options: Any,
 ) -> None:
     """Write a report for those who did not make the fits: a verdict, forecasts, checks.
 
     Of one or several saved fits of the same counts, or of LOG, to which families are fitted first.
-    The forecasts are those of the first fit; the others are compared with it.
+    The forecasts are those of the first fit, and the others are compared with it; or with
+    --weights the average of all.
     """
     from bayespassk.options import check_interval
     from bayespassk.reporting import check_path, report
@@ -184,7 +189,7 @@ def report_command(
     check_outputs(output, kinds=[".html", ".htm", ".md", ".json", ".csv", ".tex"])
     check_interval(prob, "eti")
     fits = fits_of(sources, family, seed, **options)
-    found = report(fits, output, k=k, target=target, prob=prob, random_seed=seed)
+    found = report(fits, output, k=k, target=target, prob=prob, weights=weights, random_seed=seed)
     verdict = found["verdict"]
     say(f"{output}: saved. Verdict: {verdict['level']}. {verdict['sentence']}")
     for reason in verdict["reasons"]:

@@ -1,7 +1,7 @@
 """The options of the commands: each exists here once, or with the one command that has it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ __all__ = [
     "format_option",
     "k_option",
     "number",
+    "one_of",
     "option",
     "output_option",
     "prob_option",
@@ -85,8 +86,7 @@ class Shares(click.ParamType[list[float]]):
             return [float(part) for part in value.split(",")]
         except ValueError:
             raise OptionError(
-                f"--target must be values of pass@k separated by commas, as in 0.5,0.9; got "
-                f"{value!r}. Whose pass@k is said by --of"
+                f"--pass-at-k must be values separated by commas, as in 0.5,0.9; got {value!r}"
             ) from None
 
 
@@ -164,10 +164,37 @@ def option(*flags: str, **settings: Any) -> Options:
     return Options(((flags, settings),))
 
 
+def one_of(values: Callable[[], Iterable[str]]) -> Callable[..., list[str]]:
+    """Return what completes a value in a shell, also the last of several between commas."""
+
+    def complete(_context: Any, _option: Any, incomplete: str) -> list[str]:
+        before, comma, begun = incomplete.rpartition(",")
+        return [f"{before}{comma}{value}" for value in values() if value.startswith(begun)]
+
+    return complete
+
+
+def _targets() -> Iterable[str]:
+    from bayespassk.options import TARGETS
+
+    return TARGETS
+
+
+def _families() -> Iterable[str]:
+    from bayespassk.families import SIMPLE, WRAPPERS
+
+    return [*SIMPLE, *(f"{wrapper}-{name}" for wrapper in WRAPPERS for name in SIMPLE)]
+
+
 k_option = option(
     "--k", type=Ks(), default="1,10,100,1000,10000", help="Attempts allowed, up to 1e12."
 )
-target_option = option("--target", default="benchmark", help="benchmark, population or realised.")
+target_option = option(
+    "--target",
+    default="benchmark",
+    help="Whose pass@k: benchmark, population or realised.",
+    shell_complete=one_of(_targets),
+)
 prob_option = option("--prob", default=0.95, help="Posterior probability of the interval.")
 format_option = option(
     "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table"
@@ -181,7 +208,12 @@ seed_option = option(
 )
 cores_option = option("--cores", type=int, help="Processes.  [default: all cores]")
 family_option = option(
-    "--family", default="zero-inflated-libby-novick", help="Distribution of p; see 'families'."
+    "--family",
+    "--families",
+    "family",
+    default="zero-inflated-libby-novick",
+    help="Distribution of p; see 'families'.",
+    shell_complete=one_of(_families),
 )
 weights_option = option(
     "--weights",
@@ -202,7 +234,11 @@ verifier_options = option(
 )
 reading_options = (
     option("--log-format", metavar="FORMAT", help="What LOG is.  [default: see what is in it]")
-    + option("--errors", help="Attempts without an outcome: raise, drop or fail.  [default: raise]")
+    + option(
+        "--errors",
+        help="Attempts without an outcome: raise, drop or fail.  [default: raise]",
+        shell_complete=one_of(lambda: ("raise", "drop", "fail")),
+    )
     + option("--system", help="Name of the system, in place of the log's.")
     + option("--benchmark", help="Name of the benchmark, in place of the log's.")
     + option("--columns", type=Pairs(), help="Columns of a table, as in n=attempts,c=successes.")
@@ -227,6 +263,7 @@ stopping_option = option(
     metavar="RULE",
     help="How attempts were ended: fixed, first-success, batches:B or adaptive.  [default: "
     "what the log says, or fixed]",
+    shell_complete=one_of(lambda: ("fixed", "first-success", "batches:", "adaptive")),
 )
 _sampler_options = (
     stopping_option
@@ -235,13 +272,19 @@ _sampler_options = (
         default="auto",
         help="none; within: the systems of a benchmark learn from each other; partial: benchmarks "
         "too; auto: within.",
+        shell_complete=one_of(lambda: ("auto", "none", "within", "partial")),
     )
     + option(
         "--covariates",
         metavar="FORMULA",
         help="Columns of LOG that the parameters depend on, as in 'level + log(size)'.",
     )
-    + option("--method", default="auto", help="auto, quadrature, nuts, advi or fullrank_advi.")
+    + option(
+        "--method",
+        default="auto",
+        help="auto, quadrature, nuts, advi or fullrank_advi.",
+        shell_complete=one_of(lambda: ("auto", "quadrature", "nuts", "advi", "fullrank_advi")),
+    )
     + option("--draws", type=int, help="Draws kept, a chain.  [default: what the family needs]")
     + option("--tune", type=int, help="Draws spent on tuning, a chain.  [default: likewise]")
     + option("--chains", default=4, help="Independent chains.")

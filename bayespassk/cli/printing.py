@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "FORMS",
+    "PAPERS",
     "check_folder",
     "check_outputs",
     "say",
@@ -32,7 +34,7 @@ FORMS = {".csv": "csv", ".json": "json"}
 
 KINDS = {
     ".csv": "CSV", ".json": "JSON", ".nc": "netCDF", ".parquet": "Parquet", ".html": "HTML",
-    ".htm": "HTML", ".tex": "LaTeX", ".png": "PNG", ".pdf": "PDF", ".svg": "SVG",
+    ".htm": "HTML", ".md": "Markdown", ".tex": "LaTeX", ".png": "PNG", ".pdf": "PDF", ".svg": "SVG",
 }  # fmt: skip
 """What the names of files say is in them."""
 
@@ -111,19 +113,30 @@ def _check_not_read(path: str, source: str, within: bool = True) -> None:
         )
 
 
+PAPERS = {".md": "md", ".tex": "latex"}
+"""The formats of a table for a paper that the name of a file stands for."""
+
+
 def show(
-    form: str, output: str | None, table: "pd.DataFrame", meta: dict[str, Any], text: str
+    form: str,
+    output: str | None,
+    table: "pd.DataFrame",
+    meta: dict[str, Any],
+    text: str,
+    papers: Mapping[str, Callable[[], str]] | None = None,
 ) -> None:
     """Print a table, or write it to a file: as JSON with `meta`, as CSV, or as `text` has it.
 
-    The name of a file says which, unless the option does.
+    The name of a file says which, unless the option does. `papers` make further formats.
     """
     from bayespassk import texts
 
     source = click.get_current_context().get_parameter_source("form")
     if output is not None and source is not click.core.ParameterSource.COMMANDLINE:
-        form = FORMS.get(Path(output).suffix.lower(), form)
-    if form == "json":
+        form = (FORMS | PAPERS).get(Path(output).suffix.lower(), form)
+    if papers and form in papers:
+        text = papers[form]()
+    elif form == "json":
         text = texts.as_json(table, meta)
     elif form == "csv":
         text = texts.as_csv(table)

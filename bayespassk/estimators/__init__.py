@@ -1,6 +1,7 @@
 """Estimators in use elsewhere, each as its source has it: what forecasts are compared with.
 
-None of them is a posterior. `docs/explanation/accuracy.md` holds them against families.
+None of them is a posterior. "Against every published estimator" in the documentation holds them
+against families.
 """
 
 from bayespassk.estimators.beta_binomial import beta_binomial_mle

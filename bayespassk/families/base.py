@@ -16,6 +16,7 @@ from bayespassk.errors import OptionError
 from bayespassk.options import check_number, check_text
 from bayespassk.runs import Runs
 from bayespassk.special import NUMPY, Special
+from bayespassk.terminal import html_table
 
 __all__ = [
     "ByCell",
@@ -32,6 +33,7 @@ __all__ = [
     "log_density_of",
     "log_prior",
     "per_pair",
+    "priors_in_words",
     "with_share",
 ]
 
@@ -163,6 +165,19 @@ class Prior:
         loc = math.log(alpha) - math.log(beta)
         return cls(loc, 1 / math.sqrt(alpha + beta), "logit-beta", spread)
 
+    def quantile(self, q: float) -> float:
+        """Return the value below which the prior has probability `q`, on its own scale."""
+        if self.kind == "logit-beta":
+            alpha, beta = _of_beta(self.loc, self.scale)
+            return float(sp.logit(sp.betaincinv(alpha, beta, q)))
+        return self.loc + self.scale * float(sp.ndtri(q) if self.kind == "normal" else sp.logit(q))
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: where the prior is, as each name would have it."""
+        names = {"of the value itself": "", "of a logarithm": "log_", "of a logit": "logit_"}
+        rows = [(said, *_ends(f"{name}x", self)[1:]) for said, name in names.items()]
+        return html_table(repr(self), ("if it is", "median", "95% in"), rows)
+
     def log_density(self, x: Any, loc: Any) -> Any:
         """Return the log density at `x` of this prior moved to `loc`."""
         return log_density_of(self.kind, x, loc, self.scale)
@@ -170,6 +185,21 @@ class Prior:
     def draw(self, rng: np.random.Generator, loc: Any, size: tuple[int, ...]) -> Any:
         """Return draws of shape `size` from this prior moved to `loc`."""
         return draw_of(self.kind, rng, loc, self.scale, size)
+
+
+def _ends(name: str, prior: Prior) -> tuple[str, str, str]:
+    """Return a parameter on its natural scale: its name there, the median, and the middle 95%."""
+    scales: dict[str, Callable[[float], Any]] = {"log_": math.exp, "logit_": sp.expit}
+    prefix = next((one for one in scales if name.startswith(one)), "")
+    natural = scales.get(prefix, float)
+    low, middle, high = (f"{float(natural(prior.quantile(q))):.2g}" for q in (0.025, 0.5, 0.975))
+    return name.removeprefix(prefix), middle, f"{low} to {high}"
+
+
+def priors_in_words(family: "Family") -> str:
+    """Return the priors as sentences: where each parameter is held to be before the attempts."""
+    each = (_ends(name, prior) for name, prior in declared(family).items())
+    return "; ".join(f"{name}: median {middle}, 95% in {ends}" for name, middle, ends in each)
 
 
 def log_density_of(kind: str, x: Any, loc: Any, scale: Any, xp: Special = NUMPY) -> Any:
@@ -270,6 +300,16 @@ class Family(ABC):
     def components(self) -> tuple["Family", ...]:
         """The families that this one is made of; none unless it is a mixture or a wrapper."""
         return ()
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the parameters and where the priors hold them to be."""
+        priors = declared(self)
+        rows = [
+            (*_ends(name, prior), f"{name}: {prior.kind}, {prior.loc:.4g}, {prior.scale:.4g}")
+            for name, prior in priors.items()
+        ]
+        heads = ("parameter", "prior median", "95% in", "prior (kind, loc, scale)")
+        return html_table(f"{self.full_name}: {self.when}", heads, rows)
 
     @property
     def full_name(self) -> str:

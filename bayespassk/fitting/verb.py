@@ -61,7 +61,8 @@ def build_model(
         The attempts.
     family : Family or str, default ZeroInflated(LibbyNovick())
         The distribution of p over problems, with its priors, or its name, as "beta". The default is
-        what forecast best on published logs; `docs/explanation/accuracy.md` has the figures.
+        what forecast best on published logs; "Against every published
+        estimator" in the documentation has the figures.
     pooling, covariates
         As for :func:`fit`.
     latent : bool
@@ -140,7 +141,8 @@ def fit(
         that looked only at outcomes.
     family : Family or str, default ZeroInflated(LibbyNovick())
         The distribution of p over problems, with its priors, or its name, as "beta". The default is
-        what forecast best on published logs; `docs/explanation/accuracy.md` has the figures.
+        what forecast best on published logs; "Against every published
+        estimator" in the documentation has the figures.
     method : {"auto", "quadrature", "nuts", "advi", "fullrank_advi"}
         "nuts" samples the posterior. "quadrature" sums it over lattices, for families of up to
         three parameters, or four with inflations, and without covariates: the same posterior in a

@@ -3,7 +3,7 @@
 import json
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -22,7 +22,7 @@ from bayespassk.posterior.fitted import Fitted
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["average", "disagreement", "disagreement_of"]
+__all__ = ["Weights", "average", "averaged", "disagreement", "disagreement_of", "shares_of"]
 
 type Weights = Literal["equal", "stacking", "pseudo_bma"] | Mapping[str, float]
 
@@ -97,11 +97,23 @@ def average(
     ks = check_k(k)
     check_target(target)
     named = named_fits(fits)
-    shares = _shares(named, weights)
+    shares = shares_of(named, weights)
     first = next(iter(named.values()))
     seed = first.seed_or(random_seed)
     parts = [_forecast_of(name, fitted, ks, target, seed) for name, fitted in named.items()]
     _warn_if_families_disagree(first, parts, shares)
+    return averaged(named, parts, shares, weights, seed)
+
+
+def averaged(
+    named: Mapping[str, Fitted],
+    parts: Sequence[xr.DataArray],
+    shares: Floats,
+    weights: Weights,
+    seed: int,
+) -> xr.DataArray:
+    """Return the average of the forecasts of fits, whose `shares` have dims (family, system)."""
+    first = next(iter(named.values()))
     values = np.empty(parts[0].shape)
     for system in range(parts[0].sizes["system"]):
         # The same seed for each system: with equal weights, a draw has the same family in all.
@@ -172,7 +184,7 @@ def disagreement(
     parts = {
         name: _forecast_of(name, fitted, ks, target, random_seed) for name, fitted in named.items()
     }
-    return disagreement_of(parts, _shares(named, weights))
+    return disagreement_of(parts, shares_of(named, weights))
 
 
 def disagreement_of(
@@ -249,7 +261,7 @@ def _warn_if_families_disagree(fitted: Fitted, parts: list[xr.DataArray], shares
         )
 
 
-def _shares(named: Mapping[str, Fitted], weights: Weights) -> Floats:
+def shares_of(named: Mapping[str, Fitted], weights: Weights) -> Floats:
     """Return the weights, dims (family, system); those of a system add up to one."""
     systems = next(iter(named.values())).systems
     if isinstance(weights, Mapping):

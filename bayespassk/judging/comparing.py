@@ -60,6 +60,8 @@ def compare(fits: Fits, *, exact: bool = True, progress: bool = True) -> "pd.Dat
         * max_pareto_k: the largest of any problem, before any was fitted again
         * exact: how many problems were judged by a fit without them
 
+        The ``attrs`` say what was `attempted` by each system.
+
     Raises
     ------
     OptionError
@@ -124,7 +126,10 @@ def compared(
         rows += _rank(system, {name: each[i : i + 1] for name, each in found.items()})
     if len(one.systems) > 1:
         rows += _rank("all", found)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    each = {system: one.attempted(i) for i, system in enumerate(one.systems)}
+    table.attrs = {"attempted": {"all": one.attempted()} | each}
+    return table
 
 
 def _left_out(name: str, fitted: Fitted, cells: Cells, exact: bool, progress: bool) -> list[Loo]:

@@ -112,7 +112,12 @@ def loo_pit(fit: xr.DataTree, *, random_seed: int | None = None) -> xr.DataArray
         dims="row",
         coords=dict(fit["observed_data"].dataset.coords),
         name="loo_pit",
-        attrs={"pareto_k": worst, "stopping": stopping, "pit_seed": seed},
+        attrs={
+            "pareto_k": worst,
+            "stopping": stopping,
+            "pit_seed": seed,
+            "attempted": fitted.attempted(),
+        },
     )
 
 

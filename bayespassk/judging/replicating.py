@@ -96,7 +96,7 @@ def check(fit: xr.DataTree, *, random_seed: int | None = None, draws: int = 1000
     fitting leaves next to nothing of a statistic's variance. Of 100 right families each of four
     kinds, 6% to 16% had a p-value below 0.05 of at least one statistic, the most of 40 problems
     tried 20 times. U-shaped data and two modes were found in 89% to 100%, a fifth of impossible
-    problems in 37% at 100 attempts and in 92% at 1,000: docs/explanation/calibration.md.
+    problems in 37% at 100 attempts and in 92% at 1,000: see "Calibration" in the documentation.
 
     Data within n attempts cannot check the family far below p = 1/n, which forecasts at large k
     rest on.
@@ -161,7 +161,10 @@ def checked(fitted: Fitted, random_seed: int | None = None, draws: int = 1000) -
         "check_seed": seed,
         "histogram_of": "successes" if logs[0].size is None else "attempts",
     }
-    return result
+    coords = fitted.coords
+    return result.assign_coords(
+        {name: coords[name] for name in ("benchmark", "problems", "attempts")}
+    )
 
 
 def summarize_check(check: xr.Dataset) -> "pd.DataFrame":

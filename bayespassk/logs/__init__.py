@@ -39,8 +39,8 @@ def load_example(name: Literal["simulated", "arithmetic"] = "simulated") -> Coun
     Notes
     -----
     `benchmarks/make_example.py` and `benchmarks/make_arithmetic.py` make them;
-    `docs/reference/examples.md` tells more. One small model is one case: that a forecast is right
-    about it says little of how often forecasts are.
+    "The bundled examples" in the documentation tells more. One small model is one case: that a
+    forecast is right about it says little of how often forecasts are.
 
     Examples
     --------

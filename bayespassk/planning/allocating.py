@@ -126,8 +126,9 @@ def allocate(
     The expected variance is exact in what is open about each problem given the parameters; of
     these it takes forecast and likelihood to be linear and normal. Against nested simulation the
     expected standard deviation was mostly within 6%, and up to 19% too small where next to
-    nothing was solved (`docs/explanation/allocation.md`). It believes the family: give every
-    problem a few attempts first, so that the family has something to be judged by.
+    nothing was solved ("Where to make the next attempts" in the documentation). It believes the
+    family: give every problem a few attempts first, so that the family has something to be judged
+    by.
 
     What attempts at one system teach of others is not counted.
 

@@ -87,7 +87,7 @@ def design(
     No data are simulated and nothing is fitted: the expected posterior variance is computed as by
     :func:`bayespassk.allocate`, about each truth, and made a band on the logit scale. Against fits
     to simulated evaluations it was mostly within 15%, and up to 1.6 times too wide with 50
-    problems and pass@k near 1 (`docs/explanation/allocation.md`).
+    problems and pass@k near 1 ("Where to make the next attempts" in the documentation).
 
     From a family the answer is about benchmarks as its prior has them, which are of all kinds:
     look at lower and upper. A pilot of 20 attempts at 20 problems says far more.

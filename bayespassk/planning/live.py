@@ -25,6 +25,7 @@ from bayespassk.options import Target, check_interval, check_k, check_target, se
 from bayespassk.planning.allocating import Strategy, allocate, check_strategy
 from bayespassk.posterior.fitted import opened
 from bayespassk.posterior.pooling import Pooling
+from bayespassk.terminal import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -197,6 +198,16 @@ class Plan:
     def message(self) -> str:
         """Return where the plan stands, in a sentence or two."""
         return _message(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: where the evaluation stands, and the band."""
+        rows = []
+        if self.band is not None:
+            rows = [
+                (str(row["system"]), *(f"{row[part]:.4f}" for part in ("median", "lower", "upper")))
+                for row in self.band.to_dict("records")
+            ]
+        return html_table(self.message(), ("system", "median", "lower", "upper"), rows)
 
     def ask(self, batch: float = 200) -> "pd.DataFrame":
         """Return the attempts to make next.

@@ -22,7 +22,7 @@ from bayespassk.options import seed_of
 from bayespassk.posterior.pooling import Hierarchy
 from bayespassk.runs import Runs
 
-__all__ = ["PIECES", "Fitted", "Part", "family_of", "opened", "runs_of"]
+__all__ = ["PIECES", "Fitted", "Part", "attempted", "family_of", "opened", "runs_of"]
 
 PIECES = ("row", "run", "attempts", "successes")
 """What is known of each run at each problem; see :class:`bayespassk.runs.Runs`."""
@@ -51,6 +51,19 @@ class Part(NamedTuple):
     rows: Ints
     cells: Cells
     parameters: dict[str, Floats]
+
+
+def attempted(benchmarks: Sequence[str], problems: Ints, attempts: Ints) -> str:
+    """Return what was attempted, in words: benchmark, problems, and the most attempts at one."""
+    sets = list(dict.fromkeys(map(str, benchmarks)))
+    where = sets[0] if len(sets) == 1 else f"{len(sets)} benchmarks"
+
+    def span(values: Ints) -> str:
+        low, high = int(values.min()), int(values.max())
+        return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+    many = span(problems)
+    return f"{where}: {many} problem{'' if many == '1' else 's'}, n = {span(attempts)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +136,11 @@ class Fitted:
         coords = self.posterior.coords
         known = coords if "benchmark" in coords else self.tree["constant_data"].dataset.coords
         found = {name: coords[name] for name in ("chain", "draw", "system")}
-        return found | {"benchmark": known["benchmark"]}
+        return found | {
+            "benchmark": known["benchmark"],
+            "problems": ("system", self.problems_attempted),
+            "attempts": ("system", self.most_attempts),
+        }
 
     def free(self, system: int) -> dict[str, Floats]:
         """Return the free parameters of one system, each with dims (chain, draw)."""
@@ -188,6 +205,18 @@ class Fitted:
         most = np.zeros(len(self.systems), dtype=np.int64)
         np.maximum.at(most, self.system_index, self.attempts)
         return most
+
+    @cached_property
+    def problems_attempted(self) -> Ints:
+        """How many problems there are, dims (system,)."""
+        return np.bincount(self.system_index, minlength=len(self.systems))
+
+    def attempted(self, system: int | None = None) -> str:
+        """Return what was attempted by one system, or by all, in words."""
+        these = slice(None) if system is None else slice(system, system + 1)
+        return attempted(
+            self.benchmarks[these], self.problems_attempted[these], self.most_attempts[these]
+        )
 
     @cached_property
     def seen(self) -> tuple[Ints, Ints]:

@@ -23,7 +23,7 @@ from bayespassk.estimators import chen
 from bayespassk.families import Verified
 from bayespassk.families.dependent import dependence
 from bayespassk.judging.agreeing import explained
-from bayespassk.judging.averaging import disagreement_of
+from bayespassk.judging.averaging import Weights, averaged, disagreement_of, shares_of
 from bayespassk.judging.comparing import compared
 from bayespassk.judging.independence import independence
 from bayespassk.judging.prior import sensitivity_of
@@ -62,10 +62,10 @@ class Findings:
         By target and quantity: the forecasts at enough k for a smooth line.
     check : Dataset
         From :func:`bayespassk.check`.
-    tail : DataArray or None
-        The tail exponent at the largest k, if it is one of pass@k.
     comparison : DataFrame or None
         From :func:`bayespassk.compare`, if there were several fits.
+    families : dict of str to DataArray, dims (chain, draw, system, k)
+        The forecast of each family for the first target, if there were several fits.
     """
 
     data: dict[str, Any]
@@ -73,8 +73,8 @@ class Findings:
     counts: Counts
     curves: dict[str, dict[str, xr.DataArray]]
     check: xr.Dataset
-    tail: xr.DataArray | None
     comparison: "pd.DataFrame | None"
+    families: dict[str, xr.DataArray]
 
 
 def check_targets(fit: Fitted, target: Target | Iterable[Target] | None) -> list[Target]:
@@ -96,23 +96,39 @@ def check_targets(fit: Fitted, target: Target | Iterable[Target] | None) -> list
 
 
 def collect(
-    fits: Mapping[str, Fitted], ks: Ks, targets: Sequence[Target], prob: float, seed: int
+    fits: Mapping[str, Fitted],
+    ks: Ks,
+    targets: Sequence[Target],
+    prob: float,
+    seed: int,
+    weights: Weights | None = None,
 ) -> Findings:
-    """Return all that is said about fits of the same counts; the forecasts are of the first."""
+    """Return all that is said about fits of the same counts.
+
+    The forecasts are of the first, or with `weights` the average of all.
+    """
     (name, fit), *_ = fits.items()
     counts, first = fit.counts, targets[0]
     verified = isinstance(fit.family, Verified)
     grid = np.union1d(ks, np.rint(np.geomspace(1, max(int(ks.max()), 2), POINTS)).astype(np.int64))
-    curves = {str(target): _curves(fit, grid, target, seed) for target in targets}
+    shares = None if weights is None else shares_of(fits, weights)
+    curves = {str(target): _curves(fits, grid, target, seed, weights, shares) for target in targets}
     asked = _questions(fit, ks)
     beside = {
-        target: {what: with_alone(fit, asked[what], one.sel(k=ks)) for what, one in each.items()}
+        target: {
+            what: with_alone(fit, asked[what], one.sel(k=ks))
+            if shares is None
+            else (one.sel(k=ks), None)
+            for what, one in each.items()
+        }
         for target, each in curves.items()
     }
     at_k = {target: {w: one for w, (one, _) in each.items()} for target, each in beside.items()}
-    (draws, *_) = at_k[first].values()
+    families = _families(fits, grid, first, seed)
     tail = ask(fit, TailExponent(ks[[int(ks.argmax())]]), "population")
-    table, comparison = _comparison(fits, draws, ks, first, seed)
+    table, comparison = _comparison(
+        fits, {n: one.sel(k=ks) for n, one in families.items()}, first, prob
+    )
     found = checked(fit, seed)
     systems, benchmarks = list(fit.systems), list(fit.benchmarks)
     data: dict[str, Any] = {
@@ -120,6 +136,12 @@ def collect(
         "version": metadata.version("bayespassk"),
         "asked": {
             "family": name,
+            "average": None
+            if shares is None
+            else {
+                one: dict(zip(systems, row.tolist(), strict=True))
+                for one, row in zip(fits, shares, strict=True)
+            },
             "targets": list(targets),
             "k": ks.tolist(),
             "prob": prob,
@@ -146,7 +168,7 @@ def collect(
             for k, value in zip(ks, row, strict=True)
             if np.isfinite(value)
         ],
-        "pooling": _pooled(fit, beside),
+        "pooling": _pooled(fit, beside, shares is None),
         "comparison": comparison,
         "checks": {
             "replicated": found.sizes["sample"],
@@ -171,7 +193,7 @@ def collect(
     }
     most = dict(zip(systems, fit.most_attempts.tolist(), strict=True))
     data = {"title": data["title"], "verdict": verdict(data, most)} | data
-    return Findings(data, fit, counts, curves, found, None if verified else tail, table)
+    return Findings(data, fit, counts, curves, found, table, families)
 
 
 def _agreement(fit: Fitted) -> dict[str, Any]:
@@ -181,11 +203,31 @@ def _agreement(fit: Fitted) -> dict[str, Any]:
     return {"rows": rows, "explained": None if others is None else as_records(others)}
 
 
-def _curves(fit: Fitted, ks: Ks, target: Target, seed: int) -> dict[str, xr.DataArray]:
+def _curves(
+    fits: Mapping[str, Fitted],
+    ks: Ks,
+    target: Target,
+    seed: int,
+    weights: Weights | None,
+    shares: NDArray[np.float64] | None,
+) -> dict[str, xr.DataArray]:
     """Return what is forecast, by quantity. The sensitivity says what a warning would, and more."""
+    (fit, *_) = fits.values()
+    if weights is not None and shares is not None:
+        parts = [ask(one, PassAtK(ks), target, seed, warn=False) for one in fits.values()]
+        return {QUANTITY: averaged(fits, parts, shares, weights, seed)}
     return {
         what: ask(fit, one, target, seed, warn=False) for what, one in _questions(fit, ks).items()
     }
+
+
+def _families(
+    fits: Mapping[str, Fitted], ks: Ks, target: Target, seed: int
+) -> dict[str, xr.DataArray]:
+    """Return the forecast of each family, if there are several."""
+    if len(fits) < 2:
+        return {}
+    return {name: ask(one, PassAtK(ks), target, seed, warn=False) for name, one in fits.items()}
 
 
 def _questions(fit: Fitted, ks: Ks) -> dict[str, Question]:
@@ -199,32 +241,31 @@ def _questions(fit: Fitted, ks: Ks) -> dict[str, Question]:
 
 
 def _pooled(
-    fit: Fitted, beside: Mapping[str, Mapping[str, tuple[xr.DataArray, Any]]]
+    fit: Fitted, beside: Mapping[str, Mapping[str, tuple[xr.DataArray, Any]]], alone: bool
 ) -> dict[str, Any]:
     """Return whether it is known how far pooling moved forecasts, and which beyond their bands."""
     found = [
         {"target": target, "what": what, "system": fit.systems[system], "k": int(draws["k"][k])}
         for target, each in beside.items()
         for what, (draws, band) in each.items()
+        if alone
         for system, k in beyond(draws, band)
     ]
-    return {"pooling": fit.hierarchy.pooling, "known": fit.alone is not None, "beyond": found}
+    known = alone and fit.alone is not None
+    return {"pooling": fit.hierarchy.pooling, "known": known, "beyond": found}
 
 
 def _comparison(
-    fits: Mapping[str, Fitted], draws: xr.DataArray, ks: Ks, target: Target, seed: int
+    fits: Mapping[str, Fitted], forecasts: Mapping[str, xr.DataArray], target: Target, prob: float
 ) -> "tuple[pd.DataFrame | None, dict[str, Any] | None]":
     """Return how the families compare: those who foretell best, and where forecasts part."""
-    if len(fits) < 2:
+    if not forecasts:
         return None, None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         table = compared(fits, progress=False)
     said = [str(one.message) for one in caught if issubclass(one.category, SERIOUS)]
-    name, *others = fits
-    each = {name: draws} | {
-        one: ask(fits[one], PassAtK(ks), target, seed, warn=False) for one in others
-    }
+    bands = {name: as_records(summarize(one, prob)) for name, one in forecasts.items()}
     return table, {
         "verdict": families_verdict(table),
         "rows": as_records(table),
@@ -232,8 +273,9 @@ def _comparison(
         "target": target,
         "disagreement": [
             {name: row[name] for name in ("system", "k", "family_share")}
-            | {"medians": {one: row[one] for one in fits}}
-            for row in as_records(disagreement_of(each))
+            | {"medians": {one: bands[one][i]["median"] for one in fits}}
+            | {"bands": {one: [bands[one][i]["lower"], bands[one][i]["upper"]] for one in fits}}
+            for i, row in enumerate(as_records(disagreement_of(forecasts)))
         ],
     }
 

@@ -1,15 +1,27 @@
 """What a report says, in words and tables, before it has a form: text here is not escaped."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from bayespassk.families import family_from_spec
+from bayespassk.families.base import priors_in_words
 from bayespassk.options import FINDING, TARGETS
+from bayespassk.texts import times
 
-__all__ = ["Items", "Section", "Table", "Text", "forecast_table", "headline", "sections"]
+__all__ = [
+    "Items",
+    "Section",
+    "Table",
+    "Text",
+    "forecast_table",
+    "headline",
+    "ratio",
+    "sections",
+    "share",
+]
 
 
 @dataclass(frozen=True)
@@ -64,15 +76,26 @@ def headline(data: Mapping[str, Any]) -> list[str]:
     sound = {r["system"]: r["up_to"] for r in data["verdict"]["reach"] if r["target"] == target}
     least = min(data["asked"]["k"])
     said = [
-        f"{row['system']}: {row['what']} at k = {row['k']:,} is {_share(row['median'])} ({percent} "
-        f"credible interval {_share(row['lower'])} to {_share(row['upper'])})"
+        f"{row['system']}: {row['what']} at k = {row['k']:,} is {share(row['median'])} ({percent} "
+        f"credible interval {share(row['lower'])} to {share(row['upper'])})"
         + ("." if sound[row["system"]] is not None else "; read why this is not held to be sound.")
         for row in data["forecast"][target]
         if row["k"] == (sound[row["system"]] or least)
     ]
+    whose = f"Target {target}: {TARGETS[target]}. {forecaster(data)}"
     if len(said) > MOST_LINES:
-        return [f"{len(data['data']['systems'])} systems; see the forecasts below."]
-    return said
+        return [whose, f"{len(data['data']['systems'])} systems; see the forecasts below."]
+    return [whose, *said]
+
+
+def forecaster(data: Mapping[str, Any]) -> str:
+    """Return whose the forecasts are, in a sentence."""
+    average = data["asked"]["average"]
+    if average is None:
+        return f"The forecasts are those of family {data['asked']['family']}."
+    each = {name: sorted({f"{one:.2f}" for one in row.values()}) for name, row in average.items()}
+    said = (f"{name} ({' to '.join(dict.fromkeys((s[0], s[-1])))})" for name, s in each.items())
+    return f"The forecasts are the average of families, with weights: {', '.join(said)}."
 
 
 def sections(data: Mapping[str, Any]) -> list[Section]:
@@ -104,8 +127,7 @@ def _asked(data: Mapping[str, Any]) -> Section:
             ),
             Items(tuple(f"{target}: {TARGETS[target]}." for target in asked["targets"])),
             Text(
-                f"The forecasts are those of family {asked['family']}, fitted to the attempts "
-                "below. "
+                f"{forecaster(data)} All were fitted to the attempts below. "
                 + (
                     "A verifier that is sometimes wrong was taken into account: apparent pass@k is "
                     "what it accepts, true pass@k what is correct, and first pass correct what is "
@@ -174,8 +196,13 @@ def _log(log: Mapping[str, Any]) -> str:
 
 
 def _forecast(data: Mapping[str, Any], target: str) -> Section:
+    most = [row["attempts_most"] for row in data["data"]["systems"]]
     blocks: list[Text | Items | Table] = [
-        Text(f"pass@k is here {TARGETS[target]}."),
+        Text(
+            f"pass@k is here {TARGETS[target]}. n is the most attempts made at a problem, "
+            f"{_range(min(most), max(most))}: forecasts for k within it stay near the attempts, "
+            "and those beyond rest on the family."
+        ),
         forecast_table(data, target),
     ]
     if data["pooling"]["known"]:
@@ -197,6 +224,7 @@ def forecast_table(data: Mapping[str, Any], target: str) -> Table:
     """Return the forecasts of one target."""
     known = {(row["system"], row["k"]): row["pass_at_k"] for row in data["estimate"]}
     verifier, several = data["asked"]["verifier"], bool(known)
+    made = {row["system"]: row["attempts_most"] for row in data["data"]["systems"]}
     pooled = data["pooling"]["known"]
     rows = []
     for row in data["forecast"][target]:
@@ -207,20 +235,30 @@ def forecast_table(data: Mapping[str, Any], target: str) -> Table:
                 row["system"],
                 *([row["what"]] if verifier else []),
                 f"{row['k']:,}",
-                _share(row["median"]),
+                ratio(row["k"], made[row["system"]]),
+                share(row["median"]),
                 _interval(row),
-                *([_share(row["alone"])] if pooled else []),
-                *(["–" if estimate is None else _share(estimate)] if several else []),
+                *([share(row["alone"])] if pooled else []),
+                *(["–" if estimate is None else share(estimate)] if several else []),
             )
         )
     whose = ("System", "Quantity") if verifier else ("System",)
-    columns = (*whose, "k", "Median", f"{_percent(data)} interval")
+    columns = (*whose, "k", "k/n", "Median", f"{_percent(data)} interval")
     return Table(
         f"pass@k, target {target}",
         (*columns, *(["Alone"] if pooled else []), *(["Estimate"] if several else [])),
         tuple(rows),
-        (*[False] * len(whose), *[True] * (3 + pooled + several)),
+        (*[False] * len(whose), *[True] * (4 + pooled + several)),
     )
+
+
+def ratio(k: float, attempts: int) -> str:
+    """Return how many times the attempts k is, or that it is within them."""
+    if k <= attempts:
+        return "within"
+    if not math.isfinite(k):
+        return "∞"
+    return times(k / attempts) if attempts else "–"
 
 
 def _family(data: Mapping[str, Any]) -> Section:
@@ -240,11 +278,12 @@ def _family(data: Mapping[str, Any]) -> Section:
             Text(
                 f"Family {data['asked']['family']} describes how the success probability p of an "
                 "attempt is spread over problems. Its end near p = 0, which few or no attempts "
-                "speak of, decides the forecasts at large k. In the figures, line and band are the "
-                "share of problems whose p is at most that on the axis, as the family has it. The "
-                "steps are the problems attempted, the hardest at the bottom: the median of the p "
-                f"of each, and as a bar the interval it lies in with probability {_percent(data)}. "
-                "The shaded region is below one over the attempts, where these say little."
+                "speak of, decides the forecasts at large k. In the figures, dashed line and band "
+                "are the share of problems whose p is at most that on the axis, as the family has "
+                "it, and the solid line is of the problems attempted: the share to be expected "
+                "there, given the counts of each. A grey bar is the interval in which the p of a "
+                f"problem lies with probability {_percent(data)}, the hardest at the bottom. Left "
+                "of one over the attempts, the dotted line, these say little."
             ),
             Text(
                 "The tail exponent says how fast the problems left unsolved become fewer: with an "
@@ -284,23 +323,28 @@ def _comparison(data: Mapping[str, Any]) -> Section:
             Table(
                 "Families by leave-one-out, the best first",
                 (*(["System"] if several else []), "Family", "elpd", "Difference", "SE of it",
-                 "Weight", "Largest Pareto k"),
+                 "Stacking weight", "Largest Pareto k"),
                 rows,
                 (*[False] * (1 + several), *[True] * 5),
             ),
             Text(
                 "Far beyond the attempts, families that cannot be told apart here may forecast "
                 "different things. The share of the variance that is which family is right: 0 "
-                "where they agree, 1 where each is sure of something else."
+                "where they agree, 1 where each is sure of something else. Of each family the "
+                f"median and in brackets the {_percent(data)} interval."
             ),
             Table(
-                f"Median forecasts of each family, target {found['target']}",
+                f"Forecasts of each family, target {found['target']}",
                 ("System", "k", *names, "Share of variance"),
                 tuple(
                     (
                         row["system"],
                         f"{row['k']:,}",
-                        *(_share(row["medians"][name]) for name in names),
+                        *(
+                            f"{share(row['medians'][name])} ({share(row['bands'][name][0])}–"
+                            f"{share(row['bands'][name][1])})"
+                            for name in names
+                        ),
                         f"{row['family_share']:.2f}",
                     )
                     for row in found["disagreement"]
@@ -314,7 +358,9 @@ def _comparison(data: Mapping[str, Any]) -> Section:
 JUDGED = (
     "elpd is the log probability of the counts of each problem given those of all others, summed: "
     "higher is better, and a difference below two of its standard errors (SE), or below 4, says "
-    "little. It judges the attempts made, not the forecasts beyond them."
+    "little. The stacking weight is the share of a family in the mixture of these that foretells "
+    "best, and no probability that it is right. All this judges the attempts made, not the "
+    "forecasts beyond them."
 )
 
 
@@ -476,7 +522,7 @@ def _provenance(data: Mapping[str, Any]) -> Section:
                 f"{fit['method']} by {fit['sampler']}, pooling {fit['pooling']}{covariates}, seed "
                 f"{fit['seed']}, {sampling}; bayespassk {fit['version']}",
             ),
-            (f"Family and priors of {name}", json.dumps(fit["family_spec"], ensure_ascii=False)),
+            (f"Priors of {name}", f"{priors_in_words(family_from_spec(fit['family_spec']))}."),
         ]
     log = data["data"]["log"]
     if log is not None:
@@ -525,10 +571,10 @@ def _percent(data: Mapping[str, Any]) -> str:
 
 
 def _interval(row: Mapping[str, Any]) -> str:
-    return f"{_share(row['lower'])}–{_share(row['upper'])}"
+    return f"{share(row['lower'])}–{share(row['upper'])}"
 
 
-def _share(value: float | None) -> str:
+def share(value: float | None) -> str:
     """Return a share with three decimals, or with as many as tell it from 0 and 1."""
     if value is None:
         return "–"

@@ -11,13 +11,13 @@ import xarray as xr
 from bayespassk.asking.spread import spread_of_p
 from bayespassk.options import FINDING, TARGETS
 from bayespassk.plot import (
-    WIDTH,
     as_image,
     plot_check,
     plot_compare,
     plot_forecast,
     plot_spread,
     subplots,
+    text_of,
 )
 from bayespassk.reporting.collecting import Findings, estimates
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Figure", "figures"]
 
-CURVES = 6
+CURVES = 40
 """Systems whose forecasts are drawn in one figure; the tables have all."""
 
 PANELS = 4
@@ -58,7 +58,7 @@ class Figure:
 
 def figures(found: Findings, form: str) -> list[Figure]:
     """Return the figures as images, `form` png or svg."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), text_of(11.5):  # which can be read on a phone
         # Names may be in any script; tables have them where a figure cannot.
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         warnings.filterwarnings("ignore", ".*does not support .* natively", UserWarning)
@@ -78,6 +78,8 @@ def _drawn(found: Findings) -> Iterator[_Drawn]:
         yield _family(found, i, system)
     if found.comparison is not None:
         yield _compare(found.comparison)
+        for i, system in enumerate(_shown(found, PANELS)):
+            yield _each_family(found, i, system)
     for i, system in enumerate(_worst(found)):
         yield _check(found, i, system)
 
@@ -99,8 +101,10 @@ def _forecast(found: Findings, target: str) -> _Drawn:
     number = len(systems)
     known = np.where(_spaced(ks), estimates(found.counts, ks), np.nan)[:number]
     attempts = int(found.fit.most_attempts[:number].max())
-    truth, tail = known, found.tail
-    if tail is None:  # several quantities, of which the attempts show the apparent pass@k
+    truth = known
+    if found.data["asked"][
+        "verifier"
+    ]:  # several quantities, of which the attempts show the apparent pass@k
         truth = np.concatenate([known] + [np.full_like(known, np.nan)] * (len(each) - 1))
         many = len(found.fit.systems) > 1
         draws = xr.concat(
@@ -114,14 +118,13 @@ def _forecast(found: Findings, target: str) -> _Drawn:
         )
     else:
         draws = next(iter(each.values())).isel(system=slice(number))
-        tail = tail.isel(system=slice(number))
     prob = found.data["asked"]["prob"]
     axes = plot_forecast(
         draws,
         prob=prob,
         attempts=attempts,
         truth=truth if np.isfinite(truth).any() else None,
-        tail_exponent=tail,
+        dots="Chen's estimate",
     )
     last = draws.isel(k=[0, -1])
     low, middle, high = (last.quantile(q, ("chain", "draw")) for q in _ends(prob))
@@ -134,10 +137,10 @@ def _forecast(found: Findings, target: str) -> _Drawn:
     return (
         f"forecast-{target}",
         target,
-        f"Forecast of pass@k, target {target}: {TARGETS[target]}. Line: median; band: "
-        f"{prob:.0%} credible interval at each k; shaded: attempts made, up to {attempts:,} a "
-        f"problem.{dots}{_left_out(found, CURVES)}",
-        f"Curves of pass@k against k on a log axis, target {target}. {said}.",
+        f"Forecast of pass@k, target {target}: {TARGETS[target]}, with {prob:.0%} credible "
+        f"intervals at each k; up to {attempts:,} attempts were made at a problem, n.{dots}"
+        f"{_left_out(found, CURVES)}",
+        f"pass@k by k, target {target}. {said}.",
         axes,
     )
 
@@ -160,9 +163,9 @@ def _family(found: Findings, i: int, system: str) -> _Drawn:
         "family",
         f"Success probabilities of the problems of {system}, family {name}."
         f"{_left_out(found, PANELS)}",
-        f"Share of problems against p on a log axis for {system}: the family's curve rises "
-        f"through the steps of {row['problems']:,} problems, of which {row['unsolved']:,} were "
-        "not solved and have the long bars at the lower left.",
+        f"Share of problems against p on a log axis for {system}: the family's curve and that of "
+        f"the {row['problems']:,} problems attempted, of which {row['unsolved']:,} were not solved "
+        "and have the long bars at the lower left.",
         plot_spread(spread_of_p(found.fit, system, prob)),
     )
 
@@ -183,6 +186,35 @@ def _compare(table: "pd.DataFrame") -> _Drawn:
     )
 
 
+def _each_family(found: Findings, i: int, system: str) -> _Drawn:
+    """Draw the forecasts of all families for one system, as if these were systems."""
+    least = {
+        dim: slice(min(draws.sizes[dim] for draws in found.families.values()))
+        for dim in ("chain", "draw")
+    }
+    each = [
+        draws.sel(system=[system]).assign_coords(system=[name]).isel(least).drop_vars(list(least))
+        for name, draws in found.families.items()
+    ]
+    draws = xr.concat(each, "system", coords="minimal", compat="override", join="exact")
+    target, prob = found.data["comparison"]["target"], found.data["asked"]["prob"]
+    last = found.data["comparison"]["disagreement"]
+    row = max((one for one in last if one["system"] == system), key=lambda one: one["k"])
+    said = "; ".join(
+        f"{name} {row['medians'][name]:.3g} ({row['bands'][name][0]:.3g} to "
+        f"{row['bands'][name][1]:.3g})"
+        for name in found.families
+    )
+    return (
+        f"families-{i + 1}",
+        "comparison",
+        f"Forecasts of each family for {system}, target {target}, with {prob:.0%} credible "
+        f"intervals.{_left_out(found, PANELS)}",
+        f"pass@k by k for {system}. At k = {row['k']:,}: {said}.",
+        plot_forecast(draws, prob=prob),
+    )
+
+
 def _worst(found: Findings) -> list[str]:
     """Return the systems whose check is drawn: those with findings before others."""
     missed = (found.check["p_value"] < FINDING).sum("statistic").values
@@ -191,7 +223,7 @@ def _worst(found: Findings) -> list[str]:
 
 
 def _check(found: Findings, i: int, system: str) -> _Drawn:
-    axes = subplots(2, 1, WIDTH, 4.6)
+    axes = subplots(2, 1, 5.2, 7.0)
     one = found.check.sel(system=[system])
     plot_check(one, ax=axes.reshape(1, 2))
     rows = [row for row in found.data["checks"]["rows"] if row["system"] == system]

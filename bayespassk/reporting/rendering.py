@@ -13,13 +13,13 @@ from bayespassk.reporting.document import (
     Section,
     Table,
     Text,
-    forecast_table,
     headline,
     sections,
 )
 from bayespassk.reporting.figures import Figure, figures
-from bayespassk.terminal import on_line, visible
-from bayespassk.texts import as_csv, as_json_text, escaped
+from bayespassk.reporting.papers import latex, paper
+from bayespassk.terminal import visible
+from bayespassk.texts import as_csv, as_json_text, escaped, latexed
 
 __all__ = ["as_report_csv", "as_report_json", "write_html", "write_latex", "write_markdown"]
 
@@ -173,55 +173,30 @@ def _markdown_rule(numbers: tuple[bool, ...]) -> str:
 def write_latex(found: Findings, path: Path) -> None:
     """Write the forecasts as tables, one for each target."""
     data = found.data
+    asked = data["asked"]
     lines = [
         "% \\usepackage{booktabs}",
         *(
-            f"% {_in_latex(line)}"
+            f"% {latexed(line)}"
             for line in (
                 f"bayespassk {data['version']}, input sha256 "
-                f"{data['fits'][data['asked']['family']]['input_sha256'][:16]}",
+                f"{next(iter(data['fits'].values()))['input_sha256'][:16]}",
                 f"Verdict: {data['verdict']['level']}. {data['verdict']['sentence']}",
             )
         ),
     ]
-    tables = [_latex(forecast_table(data, target), data) for target in data["asked"]["targets"]]
-    write(path, "\n".join(lines) + "\n\n" + "\n".join(tables))
-
-
-def _latex(table: Table, data: dict[str, Any]) -> str:
-    family = data["asked"]["family"]
-    caption = f"{table.title}: median and credible interval, family {family}."
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{_in_latex(caption)}}}",
-        rf"\begin{{tabular}}{{{''.join('r' if number else 'l' for number in table.numbers)}}}",
-        r"\toprule",
-        _latex_row(table.columns),
-        r"\midrule",
+    attempts = {row["system"]: row["attempts_most"] for row in data["data"]["systems"]}
+    tables = [
+        latex(
+            paper(
+                data["forecast"][target],
+                attempts,
+                target=target,
+                attempted=found.fit.attempted(),
+                family=" and ".join(asked["average"] or [asked["family"]]),
+                prob=asked["prob"],
+            )
+        )
+        for target in asked["targets"]
     ]
-    before = table.rows[0][0]
-    for row in table.rows:
-        if row[0] != before:
-            lines.append(r"\addlinespace")
-        before = row[0]
-        lines.append(_latex_row(row))
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
-
-
-def _latex_row(cells: tuple[str, ...]) -> str:
-    return " & ".join(_in_latex(cell) for cell in cells) + r" \\"
-
-
-LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
-    "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
-    "[": "{[}", "]": "{]}", "*": "{*}",  # which mean something after the end of a row
-    "–": "--", "\ufffd": "?",
-}  # fmt: skip
-
-
-def _in_latex(text: str) -> str:
-    """Return text that LaTeX sets as it is, on one line."""
-    return "".join(LATEX.get(one, one) for one in on_line(text))
+    write(path, "\n".join(lines) + "\n\n" + "\n".join(tables))

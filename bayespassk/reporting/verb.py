@@ -9,7 +9,9 @@ import xarray as xr
 
 from bayespassk.arguments import check_arguments
 from bayespassk.errors import OptionError
+from bayespassk.families import Verified
 from bayespassk.files import refuse_inputs, write
+from bayespassk.judging.averaging import Weights
 from bayespassk.judging.comparing import Fits, named_fits
 from bayespassk.options import Target, check_interval, check_k
 from bayespassk.posterior.saving import files_of
@@ -41,6 +43,7 @@ def report(
     k: float | Iterable[float] = (1, 10, 100, 1000, 10_000),
     target: Target | Iterable[Target] | None = None,
     prob: float = 0.95,
+    weights: Weights | None = None,
     random_seed: int | None = None,
 ) -> dict[str, Any]:
     """Write a report of one or several fits, and return what is in it as plain data.
@@ -63,7 +66,7 @@ def report(
           "_files" for the suffix;
         - .json: what this function returns;
         - .csv: the forecasts, a row for each target, system, quantity and k;
-        - .tex: the forecasts as tables for LaTeX with the package booktabs.
+        - .tex: the forecasts as tables for LaTeX with the package booktabs, a row a system.
     k : int or sequence of int, dims (k,)
         Attempts allowed, 1 to 1e12.
     target : str or sequence of str, optional
@@ -71,6 +74,10 @@ def report(
         default; of a family with a verifier the first two, which are all there are.
     prob : float
         Posterior probability of the credible intervals (equal-tailed).
+    weights : {"equal", "stacking", "pseudo_bma"} or mapping of str to float, optional
+        The forecasts are the average of all fits with these weights, as of
+        :func:`bayespassk.average`, in place of those of the first. Checks and sensitivity are of
+        the first all the same.
     random_seed : int, optional
         Repeats all random steps; by default the seed of the first fit.
 
@@ -78,8 +85,9 @@ def report(
     -------
     dict
         Text, numbers, lists and dicts, as in the JSON; None stands for what has no number.
-        `docs/how-to/report.md` describes its keys: title, version, verdict, asked, data,
-        forecast, tail_exponent, estimate, comparison, checks, sensitivity, fits.
+        The page "Write a report" of the documentation describes its keys: title, version,
+        verdict, asked, data, forecast, tail_exponent, estimate, comparison, checks, sensitivity,
+        fits.
 
     Raises
     ------
@@ -113,14 +121,17 @@ def report(
     """
     check_arguments("report", locals())
     form = FORMS[check_path(path)]
-    named = named_fits([fits] if isinstance(fits, xr.DataTree) else fits, fewest=1)
+    fewest = 1 if weights is None else 2
+    named = named_fits([fits] if isinstance(fits, xr.DataTree) else fits, fewest)
     ks = check_k(k)
     check_interval(prob, "eti")
     first = next(iter(named.values()))
     targets = check_targets(first, target)
+    if weights is not None and isinstance(first.family, Verified):
+        raise OptionError("weights must be None where a verifier is sometimes wrong")
     refuse_inputs(path, [one for fit in named.values() for one in files_of(fit.tree)])
     seed = first.seed_or(random_seed)
-    found = collect(named, ks, targets, prob, seed)
+    found = collect(named, ks, targets, prob, seed, weights)
     form(found, Path(path))
     return found.data
 

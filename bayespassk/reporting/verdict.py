@@ -165,11 +165,11 @@ def _agreement(found: Mapping[str, Any]) -> Iterator[Reason]:
 
 def _sampler(data: Mapping[str, Any]) -> Iterator[Reason]:
     """Say of each fit whether its sampler converged."""
-    main = data["asked"]["family"]
+    main, average = data["asked"]["family"], data["asked"]["average"]
     for name, fit in data["fits"].items():
         found = fit["diagnostics"]
         if not found["converged"]:
-            level = UNUSABLE if name == main else WARNINGS
+            level = UNUSABLE if name == main or average else WARNINGS
             yield level, f"Family {name}: {found['message']}."
     if all(fit["diagnostics"]["converged"] for fit in data["fits"].values()):
         if all(fit["method"] == "quadrature" for fit in data["fits"].values()):
@@ -289,10 +289,18 @@ def _families(data: Mapping[str, Any], most: Mapping[str, int]) -> Iterator[Reas
         return
     for text in found["warnings"]:
         yield WARNINGS, f"Of the comparison of families: {text}."
+    if data["asked"]["average"]:
+        yield (
+            SOUND,
+            f"The forecasts are the average of {', '.join(data['asked']['average'])}; what is said "
+            f"of checks and of the prior is of {main}.",
+        )
     last = found["rows"][-1]["system"]
     row = next(r for r in found["rows"] if r["system"] == last and r["family"] == main)
     best = next(r["family"] for r in found["rows"] if r["system"] == last and r["rank"] == 0)
-    if row["elpd_diff"] < -2 * row["dse"] and row["elpd_diff"] < -4:
+    if data["asked"]["average"]:
+        pass
+    elif row["elpd_diff"] < -2 * row["dse"] and row["elpd_diff"] < -4:
         yield (
             WARNINGS,
             f"Family {best} foretells unseen problems clearly better than {main}, whose "
@@ -312,8 +320,12 @@ def _families(data: Mapping[str, Any], most: Mapping[str, int]) -> Iterator[Reas
         yield (
             WARNINGS,
             f"At k = {k:,} the families disagree about {_some(names)}: which of them is right "
-            f"makes up to {share:.0%} of the variance, and the attempts do not say. The band of "
-            "one family does not hold the others.",
+            f"makes up to {share:.0%} of the variance, and the attempts do not say. "
+            + (
+                "The band of the average holds them all."
+                if data["asked"]["average"]
+                else "The band of one family does not hold the others."
+            ),
         )
     elif far:
         yield (
