@@ -101,7 +101,7 @@ def test_nan_in_what_is_not_read_is_no_matter(tmp_path):
 
 
 BAD_JSON = {
-    "deep": (b'{"task_id": ' + b"[" * 200_000, "nested too deeply|not JSON"),
+    "deep": (b'{"task_id": ' + b"[" * 200_000, "nested too deeply|not JSON|a whole JSON object"),
     "long number": (b'{"task_id": "a", "passed": 1' + b"0" * 5000 + b"}", "digits"),
     "not utf-8": (b'{"task_id": "\xff", "passed": true}', "line 1: not text in UTF-8"),
     "utf-16": ('{"task_id": "a", "passed": true}'.encode("utf-16"), "not text in UTF-8"),
