@@ -32,5 +32,7 @@ def test_chen_is_exact_for_large_counts():
 @pytest.mark.parametrize("k", [0, 11, [1, 20]])
 def test_chen_is_refused_where_it_is_undefined(k):
     counts = bp.Counts(problem=["a", "b"], attempts=[10, 20], successes=[0, 0])
-    with pytest.raises(bp.errors.OptionError, match="as few as 10; got k=|k must be a whole number from 1"):
+    with pytest.raises(
+        bp.errors.OptionError, match="as few as 10; got k=|k must be a whole number from 1"
+    ):
         bp.estimators.chen(counts, k)

@@ -1,5 +1,6 @@
 """CSV and its like: commas, tabs or semicolons; one row per problem, or one per attempt."""
 
+import codecs
 import io
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -129,7 +130,8 @@ def _known(encoding: str | None) -> str:
 
 def _header(path: Path, start: bytes, encoding: str, asked: Asked) -> tuple[list[str], str]:
     """Return the names of the columns, and what is between them: what makes most of them known."""
-    text = io.TextIOWrapper(io.BytesIO(start), encoding, errors="ignore").read()
+    decoded = codecs.getincrementaldecoder(encoding)().decode(start)  # the last may be half of one
+    text = io.StringIO(decoded, newline=None).read()
     known, found = {*OURS, *asked.columns}, []
     for separator in SEPARATORS:
         names = header_in(text, separator)
