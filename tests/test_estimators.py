@@ -33,6 +33,6 @@ def test_chen_is_exact_for_large_counts():
 def test_chen_is_refused_where_it_is_undefined(k):
     counts = bp.Counts(problem=["a", "b"], attempts=[10, 20], successes=[0, 0])
     with pytest.raises(
-        bp.errors.OptionError, match="as few as 10; got k=|k must be a whole number from 1"
+        bp.errors.OptionError, match=r"as few as 10; got k=|k must be a whole number from 1"
     ):
         bp.estimators.chen(counts, k)
