@@ -15,7 +15,7 @@ from bayespassk.asking import influence
 from bayespassk.cli import cli
 from bayespassk.counts import batch_size
 from bayespassk.judging import loo_pit, replicating
-from bayespassk.judging.replicating import _Log
+from bayespassk.judging.replicating import Log
 from bayespassk.posterior.fitted import opened
 
 FALSE_ALARM = 1e-4
@@ -24,7 +24,7 @@ PROBLEMS = 100
 
 
 def log_of(stopping, attempts, successes):
-    return _Log(
+    return Log(
         np.array(attempts), np.array(successes), stopping, batch_size(stopping), np.arange(0)
     )
 

@@ -234,7 +234,7 @@ def test_a_fit_learns_how_alike_runs_are_and_says_what_they_are_worth():
 
 
 def test_a_saved_fit_knows_its_runs(tmp_path):
-    fit = bp.fit(simulated(4), bp.Dependent(bp.Beta()), random_seed=1)
+    fit = bp.fit(simulated(4, problems=20), bp.Dependent(bp.Beta()), random_seed=1, draws=50)
     before = bp.summarize(bp.forecast(fit, [1, 1000], run_length=20))
     bp.save(fit, tmp_path / "fit.nc")
     again = bp.load(tmp_path / "fit.nc")
@@ -244,7 +244,7 @@ def test_a_saved_fit_knows_its_runs(tmp_path):
 
 
 def test_one_long_run_reaches_less_than_many_short_ones():
-    fit = bp.fit(simulated(5), bp.Dependent(bp.Beta(), sd=1.0), random_seed=1)
+    fit = bp.fit(simulated(5), bp.Dependent(bp.Beta(), sd=1.0), random_seed=1, draws=50)
     for target in ("benchmark", "population"):
         own, five, one = (
             float(bp.forecast(fit, 100, target, run_length=n).median()) for n in (1, 20, math.inf)

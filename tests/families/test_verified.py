@@ -10,6 +10,7 @@ from bayespassk.errors import OptionError
 from bayespassk.families import (
     FAMILIES,
     Beta,
+    Dependent,
     Kumaraswamy,
     Mixture,
     OneInflated,
@@ -39,7 +40,7 @@ def one_of_each():
             yield Mixture(Beta(), Kumaraswamy())
         elif kind in (ZeroInflated, OneInflated):
             yield kind(Beta())
-        elif kind is not Verified:
+        elif kind not in (Verified, Dependent):
             yield kind()
 
 
