@@ -297,8 +297,6 @@ class PassAtKInRuns(Mean):
     def at(self, family: Family, parameters: Parameters, logit: Floats) -> Floats:
         """Return log fail@k, dims (k, draw, node)."""
         log_q = -family.rates(parameters, logit)
-        draws = len(next(iter(parameters.values())))
-        log_q = np.broadcast_to(log_q, (draws, log_q.shape[1]))
         ks = self.values.astype(float)
         return log_fail_of_problems(family, parameters, log_q, ks, self.run_length)
 

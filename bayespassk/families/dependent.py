@@ -493,13 +493,15 @@ def _fail_in_runs(log_p: Floats, log_q: Floats, sd: float, ks: Floats, run: floa
 
     dims (k, ...), of problems with these p, dims (...).
     """
-    flat_p, flat_q = np.ravel(log_p), np.ravel(log_q)
-    own = effects(sd)
+    # Draws of p are among few nodes, again and again.
+    flat_q, first, which = np.unique(np.ravel(log_q), return_index=True, return_inverse=True)
+    flat_p, own = np.ravel(log_p)[first], effects(sd)
+    shape = len(ks), *np.shape(log_p)
     finite = np.isfinite(flat_p) & np.isfinite(flat_q)
     values = np.where(np.isneginf(flat_q), -np.inf, 0.0) * np.ones((len(ks), 1))
     if run == 1 or sd == 0.0:
         values[:, finite] = ks[:, None] * flat_q[finite]
-        return values.reshape(len(ks), *np.shape(log_p))
+        return values[:, which].reshape(shape)
     x = own.logit_without(flat_p[finite], flat_q[finite])
     step = max(1, CHUNK // len(own._z[0]))
     for i, k in enumerate(ks):
@@ -512,7 +514,7 @@ def _fail_in_runs(log_p: Floats, log_q: Floats, sd: float, ks: Floats, run: floa
             if rest:
                 total[some] += own.log_fail(x[some], rest)
         values[i, finite] = total
-    return values.reshape(len(ks), *np.shape(log_p))
+    return values[:, which].reshape(shape)
 
 
 @final
@@ -843,19 +845,19 @@ def log_fail_of_problems(
 ) -> Floats:
     """Return the same of problems whose p are known, dims (k, draw, problem).
 
-    `parameters` have dims (draw,), `log_q` is log (1-p), dims (draw, problem).
+    `parameters` have dims (draw,), `log_q` is log (1-p), dims (draw, problem) or (1, problem).
     """
     own = dependence(family)
+    draws = len(next(iter(parameters.values())))
     sds = np.broadcast_to(
-        np.asarray(0.0 if own is None else own.sd_of(parameters), dtype=float),
-        len(next(iter(parameters.values()))),
+        np.asarray(0.0 if own is None else own.sd_of(parameters), dtype=float), draws
     )
-    values = np.empty((len(ks), *log_q.shape))
+    values = np.empty((len(ks), draws, log_q.shape[1]))
     with np.errstate(divide="ignore"):
         log_p = np.log(-np.expm1(log_q))
     for sd, mine in _by_sd(sds):
-        some = mine if len(log_q) > 1 else np.zeros(1, dtype=np.int64)
-        values[:, some] = _fail_in_runs(log_p[some], log_q[some], sd, ks, run)
+        some = mine if len(log_q) > 1 else [0]  # which stand for all draws
+        values[:, mine] = _fail_in_runs(log_p[some], log_q[some], sd, ks, run)
     return values
 
 

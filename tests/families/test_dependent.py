@@ -156,6 +156,24 @@ def test_attempts_in_runs_fail_as_integrals_say(k, run, sd):
         np.testing.assert_allclose(np.exp(got[0, 0, 0]), np.exp(want), atol=1e-12, **close)
 
 
+def test_problems_that_all_draws_share_have_each_draw_its_own_spread():
+    family = bp.Dependent(bp.Beta())
+    sds = np.array([0.3, 2.0, 0.3, 1.0])
+    parameters = {"a": np.ones(4), "b": np.ones(4), "run_sd": sds}
+    log_q = np.log1p(-np.array([0.001, 0.3, 0.3, 0.9]))
+    ks = np.array([5.0, 40.0])
+    shared = log_fail_of_problems(family, parameters, log_q[None], ks, 10)
+    assert shared.shape == (2, 4, 4)
+    apart = log_fail_of_problems(family, parameters, np.tile(log_q, (4, 1)), ks, 10)
+    np.testing.assert_allclose(shared, apart, rtol=1e-12)
+    x, p = mean_over_runs(special.expit, 2.0)
+    at = np.interp(0.3, p, x)
+    spread = at + 2.0 * Z
+    fails = np.log(special.expit(-spread) ** 10 @ DENSITY)
+    assert shared[1, 1, 1] == pytest.approx(4 * fails, rel=1e-3)
+    assert shared[1, 0, 1] != pytest.approx(shared[1, 1, 1], rel=0.01)
+
+
 @pytest.mark.parametrize("run", [1, 5, math.inf])
 def test_new_problems_fail_in_runs_as_sampled_ones_do(run):
     rng = np.random.default_rng(3)
