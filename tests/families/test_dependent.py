@@ -166,10 +166,10 @@ def test_problems_that_all_draws_share_have_each_draw_its_own_spread():
     assert shared.shape == (2, 4, 4)
     apart = log_fail_of_problems(family, parameters, np.tile(log_q, (4, 1)), ks, 10)
     np.testing.assert_allclose(shared, apart, rtol=1e-12)
-    x, p = mean_over_runs(special.expit, 2.0)
-    at = np.interp(0.3, p, x)
-    spread = at + 2.0 * Z
-    fails = np.log(special.expit(-spread) ** 10 @ DENSITY)
+    x = np.linspace(-12, 12, 4001)
+    in_runs = special.expit(x[:, None] + 2.0 * Z)
+    at = np.interp(0.3, in_runs @ DENSITY, x)
+    fails = np.log(special.expit(-(at + 2.0 * Z)) ** 10 @ DENSITY)
     assert shared[1, 1, 1] == pytest.approx(4 * fails, rel=1e-3)
     assert shared[1, 0, 1] != pytest.approx(shared[1, 1, 1], rel=0.01)
 
