@@ -1,10 +1,12 @@
 """The model of build_model is that which fit samples, and PyMC's verbs work on it."""
 
 import numpy as np
+import nutpie
 import pandas as pd
 import pymc as pm
 import pytensor
 import pytest
+import xarray as xr
 from scipy.special import gammaln
 
 import bayespassk as bp
@@ -126,13 +128,54 @@ def test_p_written_out_gives_the_same_likelihood(name, full_size):
     np.testing.assert_allclose(got, value, atol=2e-4)
 
 
-def test_dependent_attempts_have_no_p_to_be_written_out():
-    table = {"problem": list("xxyy"), "run": list("1212"), "attempts": 5, "successes": [0, 3, 0, 1]}
-    runs = bp.Counts.from_runs(pd.DataFrame(table))
+@pytest.fixture(scope="module")
+def of_runs():
+    """Runs that differ from problem to problem, one of which lacks one."""
+    rows = [(s, p, r, n, c) for s in "uv" for p, r, n, c in zip("xxyyyz", "121231", (5, 5, 9, 5, 5, 7), (0, 3, 0, 1, 5, 0), strict=True)]  # fmt: skip
+    names = ["system", "problem", "run", "attempts", "successes"]
+    return bp.Counts.from_runs(pd.DataFrame(rows, columns=names))
+
+
+@pytest.mark.parametrize(
+    "family",
+    [bp.Dependent(bp.Beta(), sd=0.5), bp.ZeroInflated(bp.Dependent(bp.Beta())), bp.Dependent(bp.ZeroInflated(bp.LibbyNovick()))],
+    ids=str,
+)  # fmt: skip
+def test_attempts_in_runs_have_a_dim_of_runs(of_runs, family):
+    setup = Setup.of(of_runs, family, "none", None)
+    compressed = model_of(setup.family, setup.hierarchy, setup.data(), of_runs.systems)
+    model = bp.build_model(of_runs, family, pooling="none")
+    assert model.named_vars_to_dims["successes"] == ("problem", "run")
+    assert model.coords["run"] == ("1", "2", "3")
+    points = points_of(model, np.random.default_rng(1))
+    apart = densities(model, points) - densities(compressed, points)
+    n, c = of_runs.runs.attempts, of_runs.runs.successes
+    choices = gammaln(n + 1) - gammaln(c + 1) - gammaln(n - c + 1)
+    np.testing.assert_allclose(apart, choices.sum(), atol=2e-3)
     with pytest.raises(bp.errors.OptionError, match="attempts of a run have a p of their own"):
-        bp.build_model(runs, bp.Dependent(bp.Beta(), sd=0.5), pooling="none", latent=True)
-    compressed = bp.build_model(runs, bp.Dependent(bp.Beta(), sd=0.5), pooling="none")
-    assert [one.name for one in compressed.potentials] == ["log_likelihood"]
+        bp.build_model(of_runs, family, pooling="none", latent=True)
+
+
+def test_runs_that_each_problem_has_of_its_own_are_numbered():
+    rows = [(p, f"{p}-{r}", 5, r) for p in range(40) for r in range(2)]
+    table = pd.DataFrame(rows, columns=["problem", "run", "attempts", "successes"])
+    model = bp.build_model(bp.Counts.from_runs(table), bp.Dependent(bp.Beta()))
+    assert model.coords["run"] == (0, 1)
+    np.testing.assert_array_equal(model["successes"].eval()[3:5].shape, (2, 2))
+
+
+def test_draws_of_a_sampler_for_runs_are_a_fit(of_runs):
+    family = bp.Dependent(bp.Beta())
+    rng = np.random.default_rng(1)
+    draws = {
+        name: (("chain", "draw", "system"), rng.gamma(9, 0.1, (2, 500, 2)))
+        for name in ("a", "b", "run_sd")
+    }
+    fit = bp.from_posterior(xr.Dataset(draws), of_runs, family)
+    given, kept = draws["run_sd"][1], fit["posterior"]["run_sd"].values
+    np.testing.assert_allclose(kept, given, rtol=0.026)
+    assert len(np.unique(kept)) < 60
+    assert not bp.summarize(bp.forecast(fit, [1, 100], run_length=5)).empty
 
 
 # PyMC's verbs: the rows of docs/reference/pymc-and-arviz.md ---------------------------------------
@@ -146,8 +189,17 @@ def model(few):
 @pytest.fixture(scope="module")
 def sampled(model):
     """What pm.sample finds, by nutpie, with all that PyMC adds to it."""
-    with model:
+    compiled = []
+
+    def compile_it(*args, **options):
+        compiled.append(args)
+        return nutpie_compile(*args, **options)
+
+    with model, pytest.MonkeyPatch.context() as patch:
+        nutpie_compile = nutpie.compile_pymc_model
+        patch.setattr(nutpie, "compile_pymc_model", compile_it)
         trace = pm.sample(draws=500, tune=300, chains=2, cores=1, random_seed=1, progressbar=False)
+        assert len(compiled) == 1
         quick = {"progressbar": False, "compile_kwargs": {"mode": FAST}}
         pm.compute_log_likelihood(trace, **quick)
         pm.stats.compute_log_prior(trace, **quick)
@@ -228,7 +280,6 @@ def test_other_attempts_are_other_data(few):
 
 
 def test_it_is_drawn(model):
-    pytest.importorskip("graphviz")
     text = str(pm.model_to_graphviz(model))
     assert "BetaBinomial" in text
     assert "problem" in text

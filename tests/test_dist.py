@@ -213,6 +213,67 @@ def test_what_cannot_be_has_no_probability_and_says_why():
         bad.eval({a: 1.0, share: 1.1}, mode=FAST)
 
 
+def log_of_runs(a, b, sd, runs):
+    """Return the log probability of (successes, attempts) of runs, p ~ Beta(a, b), by brute force."""
+    z, weight = np.polynomial.hermite_e.hermegauss(90)
+    weight = weight / weight.sum()
+    x = np.linspace(-60, 40, 40_001)
+    log_yes, log_no = sp.log_expit(x[:, None] + sd * z), sp.log_expit(-x[:, None] - sd * z)
+    p, q = np.exp(log_yes) @ weight, np.exp(log_no) @ weight
+    slope = np.exp(log_yes + log_no) @ weight
+    total = np.exp((a - 1) * np.log(p) + (b - 1) * np.log(q) - sp.betaln(a, b)) * slope
+    for c, n in runs:
+        total = total * sp.comb(n, c) * (np.exp(c * log_yes + (n - c) * log_no) @ weight)
+    return np.log(np.trapezoid(total, x))
+
+
+RUNS = [[(3, 10), (0, 10), (1, 7)], [(0, 10), (0, 10), (0, 0)], [(4, 4), (4, 4), (0, 4)]]
+
+
+@pytest.mark.parametrize("sd", [0.3, 1.5])
+def test_runs_at_a_problem_are_one_outcome(sd):
+    c, n = np.array(RUNS).transpose(2, 0, 1)
+    want = [log_of_runs(0.5, 2.0, sd, one) for one in RUNS]
+    own = {"a": 0.5, "b": 2.0}
+    known = dist.DependentBinomial.dist(bp.Beta(), own, sd, n=n)
+    np.testing.assert_allclose(pm.logp(known, c).eval(mode=FAST), want, atol=2e-6)
+    spread = pt.dscalar()
+    learned = pm.logp(dist.DependentBinomial.dist(bp.Beta(), own, spread, n=n), c)
+    f = pytensor.function([spread], [learned, pt.grad(learned.sum(), spread)], mode=FAST)
+    found, slope = f(sd)
+    np.testing.assert_allclose(found, want, atol=1e-3)
+    up, down = (f(sd + step)[0].sum() for step in (1e-5, -1e-5))
+    assert slope == pytest.approx((up - down) / 2e-5, rel=1e-4)
+
+
+def test_runs_of_each_problem_have_its_parameters():
+    """Also by an index, of systems; and what is impossible at a run is so at the problem."""
+    c, n = np.array(RUNS).transpose(2, 0, 1)
+    a, sds, system = pt.dvector(), pt.dvector(), np.array([0, 1, 0])
+    own = {"a": a[system], "b": 2.0}
+    logp = pm.logp(dist.DependentBinomial.dist(bp.Beta(), own, sds[system], n=n), c)
+    found = logp.eval({a: [0.5, 0.8], sds: [0.4, 1.2]}, mode=FAST)
+    want = [log_of_runs(a, 2.0, sd, one) for a, sd, one in zip((0.5, 0.8, 0.5), (0.4, 1.2, 0.4), RUNS, strict=True)]  # fmt: skip
+    np.testing.assert_allclose(found, want, atol=1e-3)
+    fixed = dist.DependentBinomial.dist(bp.Beta(), {"a": 0.5, "b": 2.0}, 1.0, n=n)
+    bad = c.copy()
+    bad[1, 2] = 1
+    assert list(np.isfinite(pm.logp(fixed, bad).eval(mode=FAST))) == [True, False, True]
+
+
+def test_runs_are_drawn_from_their_probabilities():
+    n = np.array([3, 2])
+    outcomes = [(i, j) for i in range(4) for j in range(3)]
+    variable = dist.DependentBinomial.dist(
+        bp.ZeroInflated(bp.Beta()), {"a": 0.5, "b": 1.0, "zero": 0.2}, 1.2, n=n
+    )
+    of_each = np.exp([pm.logp(variable, np.array(one)).eval(mode=FAST) for one in outcomes]).ravel()
+    assert of_each.sum() == pytest.approx(1, abs=1e-6)
+    drawn = pm.draw(variable, 4000, random_seed=1, mode=FAST)
+    seen = [(drawn == one).all(-1).sum() for one in outcomes]
+    assert stats.chisquare(seen, 4000 * of_each / of_each.sum()).pvalue > FALSE_ALARM
+
+
 def test_errors_name_the_parameter():
     with pytest.raises(bp.errors.OptionError, match="are a, b; 'b' is missing"):
         dist.MixedBinomial.dist(bp.Beta(), {"a": 1.0}, n=3)

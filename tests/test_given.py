@@ -140,7 +140,7 @@ def test_what_is_no_posterior_is_refused(counts, fit):
         bp.from_posterior(draws, counts.to_dataframe(), bp.Beta())
     with pytest.raises(bp.errors.OptionError, match="family must be"):
         bp.from_posterior(draws, counts, 3)
-    with pytest.raises(bp.errors.OptionError, match=r"made by bp\.fit alone"):
+    with pytest.raises(bp.errors.OptionError, match="no 'run_sd' among"):
         bp.from_posterior(draws, counts, bp.Dependent(bp.Beta()))
 
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from bayespassk.arrays import Floats
 from bayespassk.errors import OptionError
-from bayespassk.families import Family
+from bayespassk.families import Dependent, Family
+from bayespassk.families.dependent import effects, in_graph
 from bayespassk.families.base import Parameters
 from bayespassk.families.quadrature import prior_parameters
 from bayespassk.special import graph
@@ -40,6 +41,7 @@ def mixed_binomial(
 
     given = tensors(family, parameters)
     names = tuple(given)
+    of_runs = family if isinstance(family, Dependent) else None
     if typical is None and not _closed(family):
         typical = _typical(family, given)
 
@@ -49,13 +51,20 @@ def mixed_binomial(
 
     def random(*inputs: Any, rng: Any = None, size: Any = None) -> Any:
         *values, attempts = inputs
-        shape = np.broadcast_shapes(*map(np.shape, inputs), () if size is None else tuple(size))
+        each = attempts.shape[:-1] if of_runs else attempts.shape
+        size = () if size is None else tuple(size)
+        shape = np.broadcast_shapes(*map(np.shape, values), each, size)
         own = {k: np.broadcast_to(v, shape) for k, v in zip(names, values, strict=True)}
-        return rng.binomial(np.broadcast_to(attempts, shape), family.draw(own, rng))
+        p = family.draw(own, rng)
+        if of_runs is None:
+            return rng.binomial(np.broadcast_to(attempts, shape), p)
+        attempts = np.broadcast_to(attempts, shape + attempts.shape[-1:])
+        return rng.binomial(attempts, draw_runs(of_runs, own, p, attempts.shape[-1], rng))
 
     def support_point(_rv: Any, size: Any, *inputs: Any) -> Any:
         *values, attempts = inputs
         mean = mean_of(family, dict(zip(names, values, strict=True)), typical)
+        mean = mean[..., None] if of_runs else mean
         point = pt.cast(pt.round(attempts * mean), "int64")
         return point if rv_size_is_none(size) else pt.broadcast_to(point, size)
 
@@ -66,6 +75,8 @@ def mixed_binomial(
         "dtype": "int64",
         "class_name": class_name,
     }
+    if of_runs:
+        made["signature"] = f"{','.join(['()'] * len(names))},(r)->(r)"
     attempts = pt.as_tensor_variable(n)
     if name is None:
         return pm.CustomDist.dist(*given.values(), attempts, **made, **options)
@@ -109,13 +120,18 @@ def log_probability(
     parameters: Parameters,
     attempts: Any,
 ) -> Any:
-    """Return the log probability of successes, a graph of their shape."""
+    """Return the log probability of successes, a graph of their shape.
+
+    Of a :class:`Dependent`, of those of all runs at a problem together: of their shape but the last.
+    """
     import pytensor.tensor as pt
     from pymc.pytensorf import constant_fold
 
     from bayespassk.dist.nodes import CHOICES, GROUP, ROW, constants_of
 
-    value = pt.as_tensor_variable(value)
+    value, attempts = pt.broadcast_arrays(value, attempts)
+    runs = isinstance(family, Dependent)
+    rows = value[..., 0] if runs else value
     given = parameters
     parameters = {  # a variable has made as many dims of a number as others have
         name: one.dimshuffle() if all(one.type.broadcastable) else one
@@ -124,23 +140,41 @@ def log_probability(
     own, group = _taken_from(parameters)
     batched = any(one.ndim for one in parameters.values())
     each = list(parameters.values()) if batched and group is None else []
-    c, n, *each = pt.broadcast_arrays(value, attempts, *each)
+    rows, *each = pt.broadcast_arrays(rows, *each)
+    of_runs = pt.shape_padright(rows) if runs else rows  # as many rows as parameters have
+    c, n = (pt.broadcast_arrays(one, of_runs)[0] for one in (value, attempts))
     if each:
         own = {name: one.ravel() for name, one in zip(parameters, each, strict=True)}
-        group = pt.arange(c.size)
+        group = pt.arange(rows.size)
     elif not batched:
-        own, group = dict(parameters), pt.zeros_like(c)
-    counts = [pt.cast(one, "int64").ravel() for one in (c, n, group)]
+        own, group = dict(parameters), pt.zeros_like(rows)
+    shape = (-1, c.shape[-1]) if runs else (-1,)
+    counts = [c.reshape(shape), n.reshape(shape), group.ravel()]
+    counts = [pt.cast(one, "int64") for one in counts]
     folded = constant_fold(counts, raise_not_constant=False)
     known = all(isinstance(one, np.ndarray) for one in folded)
     constants = constants_of(
         family, typical, *map(pt.as_tensor_variable, folded if known else counts)
     )
     system = constants[GROUP] if batched else None
-    moments = family.log_moments(own, constants, graph(), system) + constants[CHOICES]
+    of_graph = in_graph(family) if isinstance(family, Dependent) else family
+    moments = of_graph.log_moments(own, constants, graph(), system) + constants[CHOICES]
     inside = pt.ge(c, 0) & pt.le(c, n)
-    logp = pt.switch(inside, moments[constants[ROW]].reshape(c.shape), -np.inf)
+    inside = inside.all(-1) if runs else inside
+    logp = pt.switch(inside, moments[constants[ROW]].reshape(rows.shape), -np.inf)
     return checked(logp, given)
+
+
+def draw_runs(
+    family: Dependent, parameters: Mapping[str, Floats], p: Floats, runs: int, rng: np.random.Generator
+) -> Floats:
+    """Draw the probability of a success in each run at problems with these p, dims (..., run)."""
+    drawn = np.repeat(p[..., None], runs, axis=-1)
+    sds = np.broadcast_to(family.sd_of(parameters), p.shape)
+    for sd in np.unique(sds):
+        mine = sds == sd
+        drawn[mine] = effects(float(sd)).draw(drawn[mine], rng)
+    return drawn
 
 
 def mean_of(family: Family, parameters: Parameters, typical: Any = None) -> Any:
@@ -185,7 +219,7 @@ def _taken_from(parameters: Parameters) -> tuple[dict[str, Any], Any]:
 
 def _positive(name: str) -> bool:
     """Return whether a natural parameter is positive; others are shares or logits."""
-    return name.partition("_")[0] in ("a", "b", "g", "sigma")
+    return name.partition("_")[0] in ("a", "b", "g", "sigma", "run")
 
 
 def checked(logp: Any, parameters: Parameters) -> Any:

@@ -11,8 +11,10 @@ from pytensor.graph.op import Op
 from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import distinct
 from bayespassk.dist.resolving import edges_for
-from bayespassk.families import Family
+from bayespassk.families import Dependent, Family
+from bayespassk.families.dependent import with_spreads
 from bayespassk.families.quadrature import log_peak
+from bayespassk.runs import Runs
 from bayespassk.special import log_binomial
 
 __all__ = ["CHOICES", "GROUP", "ROW", "constants_of"]
@@ -39,10 +41,12 @@ def constants_of(
     family : Family
     typical : dict of str to array, dims (draw,), or None
         Natural parameters that nodes are chosen for; None stands for draws of the family's prior.
-    successes, attempts, group : tensor of int, dims (row,)
+    successes, attempts : tensor of int, dims (row,)
+        Or of a :class:`Dependent`, dims (row, run).
+    group : tensor of int, dims (row,)
         Rows of one group share their parameters.
     """
-    op = _Constants(family, typical)
+    op = (_OfRuns if isinstance(family, Dependent) else _Constants)(family, typical)
     given = [successes, attempts, group]
     if all(isinstance(one, Constant) for one in given):
         found = [pt.as_tensor_variable(value) for value in op.of(*(one.data for one in given))]
@@ -54,10 +58,12 @@ def constants_of(
 class _Constants(Op):  # type: ignore[misc]  # PyTensor has no types
     """Takes counts, dims (row,), to the arrays that a family makes of them. It has no gradient."""
 
+    SMALLEST = np.array([1]), np.array([2]), np.array([0])
+
     def __init__(self, family: Family, typical: dict[str, Floats] | None) -> None:
         self.family, self.typical = family, typical
         self.finer = np.zeros(0) if typical is None else edges_for(family, typical)
-        one = self._made(np.array([1]), np.array([2]), np.array([0]))
+        one = self._made(*self.SMALLEST)
         self.names = tuple(one)
         self.kinds = tuple((value.dtype, value.ndim) for value in one.values())
         self.last: tuple[bytes, list[NDArray[Any]]] | None = None
@@ -82,14 +88,14 @@ class _Constants(Op):  # type: ignore[misc]  # PyTensor has no types
             made = self._made(*(np.asarray(one, dtype=np.int64) for one in given))
             # What only many attempts need, the largest values of p^a (1-p)^b, is there or not.
             arrays = [
-                np.asarray(made.get(name, made["peak"]), dtype=dtype)
+                np.asarray(made[name] if name in made else made["peak"], dtype=dtype)
                 for name, (dtype, _) in zip(self.names, self.kinds, strict=True)
             ]
             self.last = key, arrays
         return self.last[1]
 
     def make_node(self, *given: Any) -> Apply:
-        """Return the application of this to three vectors."""
+        """Return the application of this to successes, attempts and groups."""
         outputs = [pt.tensor(dtype=d.name, shape=(None,) * ndim) for d, ndim in self.kinds]
         return Apply(self, [pt.as_tensor_variable(one) for one in given], outputs)
 
@@ -105,3 +111,26 @@ class _Constants(Op):  # type: ignore[misc]  # PyTensor has no types
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         """Return that nothing here is differentiable: counts are whole, nodes are a choice."""
         return [[False] * len(node.outputs) for _ in node.inputs]
+
+
+class _OfRuns(_Constants):
+    """Takes counts, dims (row, run), to the arrays that a family makes of them."""
+
+    SMALLEST = np.array([[1]]), np.array([[2]]), np.array([0])
+
+    def _made(self, c: Ints, n: Ints, group: Ints) -> dict[str, NDArray[Any]]:
+        inside = (c >= 0) & (c <= n)
+        c, n = np.where(inside, c, 0), np.where(inside, n, 0)
+        row, run = np.nonzero(n)
+        runs = Runs.of(row, run, n[row, run], c[row, run])
+        family, *seen = self.family.seeing(c.sum(1), (n - c).sum(1), runs)
+        cells = distinct(group, *seen)
+        a, b = cells.successes.astype(float), cells.failures.astype(float)
+        choices = np.zeros(len(a))
+        choices[cells.inverse] = log_binomial(n, c).sum(1)
+        return {
+            **with_spreads(family, family.constants(a, b, self.typical, finer=self.finer)),
+            CHOICES: choices,
+            GROUP: cells.system,
+            ROW: cells.inverse,
+        }

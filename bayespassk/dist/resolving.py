@@ -3,8 +3,9 @@
 import numpy as np
 
 from bayespassk.arrays import Floats
-from bayespassk.families import Family, Verified
+from bayespassk.families import Dependent, Family, Verified
 from bayespassk.families.base import Leaf, Parameters
+from bayespassk.families.dependent import RUN_SD
 from bayespassk.families.quadrature import Smooth
 from bayespassk.families.verifier import without_rates
 from bayespassk.special import NUMPY
@@ -35,9 +36,10 @@ def edges_for(family: Family, typical: Parameters) -> Floats:
     typical : dict of str to array, dims (draw,)
         Natural parameters.
     """
-    p = family.base if isinstance(family, Verified) else family
+    p = family.base if isinstance(family, Dependent | Verified) else family
     edges: list[float] = []
-    for leaf in p.leaves(without_rates(typical)):
+    of_p = {name: value for name, value in without_rates(typical).items() if name != RUN_SD}
+    for leaf in p.leaves(of_p):
         if not isinstance(leaf.distribution, Smooth):
             continue
         mode, width = _mode_and_width(leaf)

@@ -41,16 +41,21 @@ from bayespassk.special import NUMPY, Special
 
 __all__ = [
     "MOST_SD",
+    "RUN_SD",
     "Dependent",
     "Patterns",
     "RunsDensity",
     "at_sd",
     "dependence",
     "effects",
+    "in_graph",
     "log_fail_in_runs",
     "log_fail_of_problems",
+    "outermost",
     "require_independent",
+    "rounded",
     "with_sd",
+    "with_spreads",
 ]
 
 MOST_IN_RUN = 100_000
@@ -66,8 +71,24 @@ MOST_REMEMBERED = 100_000_000
 
 RUN_SD = "run_sd"
 
+SPREADS, FIRST, STEP_OF = "kernel_spreads", "first_spread", "spread_step"
+"""Names of the coefficients of a spline, dims (spread, pair, node), the logs of pairs as functions
+of log sd; of its first knot, and of the step between knots."""
+
+STEP = 0.125
+"""Between its knots, at most."""
+
+MOST_SPREADS = 800_000_000
+"""Bytes that the spline may have."""
+
 MOST_SD = 20.0
 """Runs that differ so much are all success or all failure."""
+
+LEAST_SD = 1e-5
+"""Runs that differ by less are alike."""
+
+ROUND = 0.05
+"""Draws of log sd that a sampler found are rounded to multiples of this."""
 
 LEAST_LOGIT, MOST_LOGIT = -50.0, 35.0
 """Where logits of problems are looked at; beyond, outcomes are what they are there."""
@@ -235,11 +256,25 @@ class Patterns:
                 self.number @ (a * np.maximum(log_p, -1e30) + b * np.maximum(log_q, -1e30))
             )
         x = effects(sd).logit_without(log_p, log_q).clip(LEAST_LOGIT, MOST_LOGIT)
+        top = log_peak(a, b)
+        if (
+            sd * root <= 0.7
+        ):  # outcomes are smooth in the effect of a run: the same sum at each node
+            z = np.arange(-12.0, 12.2, 0.4)
+            at = x[:, None] + sd * z
+            log_yes, log_no = NUMPY.log_sigmoid(at), NUMPY.log_sigmoid(-at)
+            weight = np.exp(-0.5 * z * z)
+            weight /= weight.sum()
+            of_kinds = [
+                np.exp(c * log_yes + f * log_no - peak) @ weight
+                for c, f, peak in zip(a, b, top, strict=True)
+            ]
+            found = np.reshape(of_kinds, (len(a), len(x)))
+            return np.asarray(self.number @ (np.log(np.maximum(found, 1e-300)) + top))
         # Outcomes of a run given its own logit y, and y given x: a product of two matrices. The
         # trapezoidal rule is exact to rounding with two points in a standard deviation of either.
         step = min(sd / 2, 0.7 / root, 0.5)
         y = np.arange(x.min(initial=0.0) - 9 * sd, x.max(initial=0.0) + 9 * sd + step, step)
-        top = log_peak(a, b)
         logs = a * NUMPY.log_sigmoid(y) + b * NUMPY.log_sigmoid(-y) - top
         of_y = np.exp(-0.5 * ((y[:, None] - x) / sd) ** 2)
         of_y /= of_y.sum(0)
@@ -338,6 +373,23 @@ class RunsDensity(Nodes):
         top = log_kernel.max(-1)
         return {"kernel": np.exp(log_kernel - top[:, None]), "kernel_top": top}
 
+    def _spreads(self, own: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        """Return what pairs are at the nodes as a function of the spread of runs."""
+        root = math.sqrt(self.table.attempts.max(initial=1))
+        first, last = math.log(1.001 * SMALL / root), math.log(MOST_SD)
+        knots = np.linspace(first, last, math.ceil((last - first) / STEP) + 1)
+        sds = np.exp(knots)
+        pairs, log_p, log_q = len(own["a"]), own["log_p"], own["log_q"]
+        if (size := 8 * len(sds) * pairs * len(log_p)) > MOST_SPREADS:
+            raise OptionError(
+                f"a sampler that learns the spread of runs would hold {size / 1e9:.1f} GB for "
+                f"{pairs:,} distinct problems. What to do: method='quadrature', a known sd, or "
+                "shorter runs (bp.thin)"
+            )
+        logs = np.stack([self._log_kernel(own["a"], own["b"], log_p, log_q, sd) for sd in sds])
+        along = {FIRST: np.asarray(first), STEP_OF: np.asarray(knots[1] - knots[0])}
+        return {SPREADS: _spline(logs), "pair": np.arange(pairs), **along}
+
     def pieces(
         self,
         parameters: Parameters,
@@ -355,11 +407,9 @@ class RunsDensity(Nodes):
         own = self._own(parameters)
         if "kernel" in constants:
             return self.inner.log_moments(own, constants, xp, system)
-        if xp is not NUMPY or system is not None:
-            raise OptionError(
-                "a sampler needs runs whose spread is known, as in Dependent(Beta(), sd=0.5); "
-                "method='quadrature' learns it"
-            )
+        if SPREADS in constants:
+            kernel = _interpolated(constants, parameters[RUN_SD], xp, system)
+            return self.inner.log_moments(own, {**constants, **kernel}, xp, system)
         values = np.empty((len(parameters[RUN_SD]), len(constants["a"])))
         for sd, mine in _by_sd(parameters[RUN_SD]):
             some = {name: value[mine] for name, value in own.items()}
@@ -477,6 +527,48 @@ class RunsDensity(Nodes):
 
 MOST_PATTERNS = 40
 """Patterns for which panels are chosen, if there are more."""
+
+
+def _interpolated(
+    constants: Mapping[str, Any], sd: Any, xp: Special, system: Any
+) -> dict[str, Any]:
+    """Return what pairs are at the nodes given the sd of runs of each system: a cubic spline.
+
+    Beyond its knots they are what they are at the last one.
+    """
+    coefficients, one = constants[SPREADS], np.float64(1.0)
+    last = coefficients.shape[0] - 3 - np.float64(1e-9)
+    where = (xp.log(sd) - constants[FIRST]) / constants[STEP_OF]
+    where = -xp.maximum(-last, -xp.maximum(np.float64(0.0), where))
+    where = where.ravel()[0] if system is None else where[system]
+    knot = where.astype("int64")
+    u = where - knot
+    weights = (
+        (one - u) ** 3,
+        one * 4 - 6 * u**2 + 3 * u**3,
+        one + 3 * u + 3 * u**2 - 3 * u**3,
+        u**3,
+    )
+    logs: Any = np.float64(0.0)
+    for j, weight in enumerate(weights):
+        if system is None:
+            logs = logs + weight / 6 * coefficients[knot + j]
+        else:
+            logs = logs + weight[:, None] / 6 * coefficients[knot + j, constants["pair"]]
+    top = logs.max(-1)
+    return {"kernel": xp.exp(logs - top[:, None]), "kernel_top": top}
+
+
+def _spline(values: Floats) -> Floats:
+    """Return coefficients of the natural cubic spline with unit steps, dims (spread + 2, ...)."""
+    many = len(values)
+    equations = np.zeros((many + 2, many + 2))
+    for i in range(many):
+        equations[i + 1, i : i + 3] = 1 / 6, 4 / 6, 1 / 6
+    equations[0, :3] = equations[-1, -3:] = 1, -2, 1
+    wanted = np.zeros((many + 2, values[0].size))
+    wanted[1:-1] = values.reshape(many, -1)
+    return np.linalg.solve(equations, wanted).reshape(many + 2, *values.shape[1:])
 
 
 def _by_sd(sds: Floats) -> Iterator[tuple[float, Ints]]:
@@ -727,7 +819,9 @@ class Dependent(ByCell):
         return {
             f"{name}_{j}": value
             for j, leaf in enumerate(self.leaves(parameters), 1)
-            for name, value in leaf.distribution.constants(a, b, leaf.parameters).items()
+            for name, value in leaf.distribution.constants(
+                a, b, leaf.parameters, finer=finer
+            ).items()
         }
 
     def log_moments(
@@ -813,6 +907,37 @@ def with_sd(family: Family, sd: float) -> Family:
     return family
 
 
+def outermost(family: Family) -> Family:
+    """Return a family with runs inside its inflations as one with inflations inside its runs."""
+    own = dependence(family)
+    return family if own is None else replace(own, base=_without_runs(family))
+
+
+def _without_runs(family: Family) -> Family:
+    if isinstance(family, Dependent):
+        return family.base
+    if isinstance(family, ZeroInflated | OneInflated):
+        return replace(family, base=_without_runs(family.base))
+    return family
+
+
+def rounded(family: Family, free: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return draws of free parameters with the spread of runs rounded to some 5%.
+
+    Whatever is asked of a fit is computed for each spread that it holds.
+    """
+    name = f"log_{RUN_SD}"
+    if dependence(family) is None or name not in free:
+        return dict(free)
+    least, most = math.log(LEAST_SD), math.log(MOST_SD)
+    return {**free, name: np.round(np.clip(free[name], least, most) / ROUND) * ROUND}
+
+
+def in_graph(family: Dependent) -> Family:
+    """Return the family as a graph needs it, which has what it knows of runs among constants."""
+    return _within(family.base, lambda inner: Dependent(inner, family.sd, Patterns.none()))
+
+
 def at_sd(family: Family, constants: Mapping[str, Any], sd: float) -> dict[str, Any]:
     """Return the constants of a family whose spread of runs is learned, as they are at one."""
     found = dict(constants)
@@ -821,6 +946,17 @@ def at_sd(family: Family, constants: Mapping[str, Any], sd: float) -> dict[str, 
         own = {name: constants[f"{name}_{j}"] for name in ("a", "b", "log_p", "log_q")}
         kernel = leaf.distribution._at(own, own, sd)
         found |= {f"{name}_{j}": value for name, value in kernel.items()}
+    return found
+
+
+def with_spreads(family: Family, constants: Mapping[str, Any]) -> dict[str, Any]:
+    """Return constants with which a sampler can learn the spread of runs, if it is not known."""
+    own, found = dependence(family), dict(constants)
+    if own is None or not own.learned:
+        return found
+    for j, leaf in enumerate(own.leaves(prior_parameters(own)), 1):
+        mine = {name: constants[f"{name}_{j}"] for name in ("a", "b", "log_p", "log_q")}
+        found |= {f"{n}_{j}": value for n, value in leaf.distribution._spreads(mine).items()}
     return found
 
 

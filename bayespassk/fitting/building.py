@@ -4,10 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayespassk.arrays import Ints
+from bayespassk.counts import Counts
 from bayespassk.dist import LogitP
 from bayespassk.dist.binomials import mixed_binomial
 from bayespassk.dist.densities import successes_given
-from bayespassk.families import Family
+from bayespassk.errors import OptionError
+from bayespassk.families import Dependent, Family
+from bayespassk.families.dependent import outermost
 from bayespassk.families.quadrature import prior_parameters
 from bayespassk.fitting.model import Setup, declare_each, declare_pooled, quiet_import, variable
 from bayespassk.posterior.pooling import Centring, dims_of, problem_effects
@@ -18,27 +22,34 @@ if TYPE_CHECKING:
 
 __all__ = ["built"]
 
+MOST_EMPTY = 4
+"""Pairs of a problem and a run for each that has attempts, before runs are numbered."""
 
-def built(setup: Setup, latent: bool) -> "pm.Model":
+
+def built(setup: Setup, family: Family, latent: bool) -> "pm.Model":
     """Return the model of these problems; with `latent`, the p of each is written out."""
     with quiet_import():
         import pymc as pm
 
-    counts, family, hierarchy = setup.counts, setup.family, setup.hierarchy
+    counts, hierarchy, family = setup.counts, setup.hierarchy, outermost(family)
+    made, solved, coords = counts.attempts, counts.successes, {}
+    dims: tuple[str, ...] = ("problem",)
+    if isinstance(family, Dependent):
+        made, solved, coords["run"] = _by_run(counts)
+        dims = ("problem", "run")
     columns = {dim: list(labels) for dim, labels in hierarchy.labels.items() if labels}
-    coords = {"system": list(counts.systems), "problem": _labels(setup)} | columns
+    coords = {"system": list(counts.systems), "problem": _labels(setup)} | coords | columns
     with pm.Model(coords=coords) as model:
         # PyMC makes 32-bit integers of integers.
-        many = counts.attempts.max(initial=0) >= 2**31
-        numbers = counts.attempts.astype(float) if many else counts.attempts
-        attempts = pm.Data("attempts", numbers, dims="problem")
+        many = made.max(initial=0) >= 2**31
+        attempts = pm.Data("attempts", made.astype(float) if many else made, dims=dims)
         free = declare_each(family) if hierarchy.pooling == "none" else _pooled(setup)
         for name, value in family.natural(free, graph()).items():
             pm.Deterministic(name, value, dims="system")
         effects = problem_effects(family, variable, hierarchy)
         own, group = _of_groups(setup, model, free, effects)
         parameters = {name: value[group] for name, value in own.items()}
-        where = {"dims": "problem", "observed": counts.successes}
+        where = {"dims": dims, "observed": solved}
         if latent:
             logit = LogitP("logit_p", family, parameters, dims="problem")
             pm.Deterministic("p", pm.math.sigmoid(logit), dims="problem")
@@ -48,6 +59,24 @@ def built(setup: Setup, latent: bool) -> "pm.Model":
             typical = prior_parameters(family)
             mixed_binomial("successes", family, parameters, attempts, name, typical, **where)
     return model
+
+
+def _by_run(counts: Counts) -> tuple[Ints, Ints, list[Any]]:
+    """Return attempts and successes, dims (problem, run), and what the runs are called.
+
+    Runs that nearly every problem has of its own are numbered at each.
+    """
+    runs = counts.runs
+    if runs is None:  # which was refused before
+        raise OptionError("the counts hold no runs")
+    names: list[Any] = list(runs.names)
+    column = runs.run
+    if len(names) * len(counts) > MOST_EMPTY * len(runs.row):
+        column = np.arange(len(runs.row)) - np.searchsorted(runs.row, runs.row)
+        names = list(range(int(column.max(initial=0)) + 1))
+    made, solved = np.zeros((2, len(counts), len(names)), dtype=np.int64)
+    made[runs.row, column], solved[runs.row, column] = runs.attempts, runs.successes
+    return made, solved, names
 
 
 def _pooled(setup: Setup) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from bayespassk.counts import Counts
 from bayespassk.errors import OptionError
 from bayespassk.families import Family, as_family
 from bayespassk.families.base import declared
-from bayespassk.families.dependent import dependence
+from bayespassk.families.dependent import rounded
 from bayespassk.families.quadrature import prior_parameters
 from bayespassk.fitting.model import Setup
 from bayespassk.fitting.nuts import mixing
@@ -91,7 +91,6 @@ def from_posterior(
     """
     check_arguments("from_posterior", locals())
     family = as_family(family)
-    _refuse_dependent(family)
     if isinstance(posterior, xr.DataTree):
         groups = {name: group.to_dataset() for name, group in posterior.children.items()}
     else:
@@ -100,7 +99,7 @@ def from_posterior(
         raise OptionError(
             f"the tree must have the group posterior; got the groups {sorted(groups)}"
         )
-    found = _free(groups["posterior"], counts, family)
+    found = rounded(family, _free(groups["posterior"], counts, family))
     chains, draws = next(iter(found.values())).shape[:2]
     seed = seed_of(random_seed)
     setup = Setup.of(counts, family, "none", None)
@@ -128,14 +127,6 @@ def from_posterior(
         prior = setup.draw_prior(np.random.default_rng([seed, 1]), (chains, draws))
     report.warn(2)
     return as_tree(counts, family, found, prior, stats, attrs, report)
-
-
-def _refuse_dependent(family: Family) -> None:
-    if dependence(family) is not None:
-        raise OptionError(
-            "draws of a family whose attempts depend on each other are made by bp.fit alone; got "
-            f"{family.full_name}"
-        )
 
 
 def _free(dataset: xr.Dataset, counts: Counts, family: Family) -> dict[str, Floats]:

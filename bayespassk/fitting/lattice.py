@@ -177,7 +177,7 @@ def _check(family: Family, priors: Mapping[str, Prior], hierarchy: Hierarchy) ->
     if own is not None and own.learned and hierarchy.pooling != "none":
         raise OptionError(
             "method='quadrature' does not pool systems whose spread of runs is learned: use "
-            "pooling='none', or a known sd"
+            "method='nuts', pooling='none', or a known sd"
         )
     if hierarchy.nested or hierarchy.system_columns or hierarchy.problem_columns:
         raise OptionError(

@@ -22,6 +22,7 @@ from bayespassk.families.base import (
     log_density_of,
     log_prior,
 )
+from bayespassk.families.dependent import with_spreads
 from bayespassk.fitting.importance import tempered
 from bayespassk.posterior.covariates import Design, design_of
 from bayespassk.posterior.likelihood import cell_log_moments
@@ -144,7 +145,7 @@ class Setup:
 
     def data(self, centring: Mapping[str, Centring] | None = None) -> dict[str, NDArray[Any]]:
         """Return all arrays of the model."""
-        data = self.family.likelihood_data(self.cells)
+        data = with_spreads(self.family, self.family.likelihood_data(self.cells))
         if self.hierarchy.problem_columns:
             data |= {"group_system": self.group_system, "problem_design": self.problem_design}
         if self.hierarchy.system_columns:

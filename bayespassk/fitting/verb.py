@@ -17,12 +17,12 @@ from bayespassk.arguments import check_arguments
 from bayespassk.counts import Counts
 from bayespassk.errors import FitFileError, OptionError, PoolingWarning, PriorDrivenWarning
 from bayespassk.families import Family, as_family, family_from_spec
-from bayespassk.families.dependent import dependence
+from bayespassk.families.dependent import dependence, rounded
 from bayespassk.fitting.advi import advi
 from bayespassk.fitting.building import built
 from bayespassk.fitting.clusters import design_effects, weakened
 from bayespassk.fitting.lattice import integrate, takes
-from bayespassk.fitting.model import Setup, model_of
+from bayespassk.fitting.model import Setup
 from bayespassk.fitting.nuts import nuts_each, nuts_jointly
 from bayespassk.fitting.pieces import Posterior, joined, joined_draws, pieces_of
 from bayespassk.fitting.sampling import Draws, Size
@@ -77,8 +77,7 @@ def build_model(
         Free and natural parameters have the dim "system"; "attempts", which are ``pm.Data``, and
         "successes", which are observed, the dim "problem". Without `latent` the success
         probabilities are integrated out, by the distributions of ``bp.dist``. With attempts that
-        depend on each other (:class:`Dependent`) it is the compressed form, without observed
-        variables.
+        depend on each other (:class:`Dependent`) both have a dim "run" too.
 
     Raises
     ------
@@ -113,9 +112,7 @@ def build_model(
             "pooling='partial', over benchmarks"
         )
     setup = Setup.of(counts, family, pooling, covariates)
-    if dependence(family) is not None and not latent:
-        return model_of(setup.family, setup.hierarchy, setup.data(), counts.systems)
-    return built(setup, latent)
+    return built(setup, family, latent)
 
 
 def fit(
@@ -274,6 +271,8 @@ def fit_with(
         pieces = [replace(one, setup=weakened(one.setup, clustered)) for one in pieces]
         each = [_posterior(one.setup, method, size, one.seed, progress) for one in pieces]
     found, sampler_stats, report, moments = joined(pieces, each, setup)
+    if method != "quadrature":
+        found = rounded(family, found)
     alone = _alone(setup, size, seed, progress) if method == "quadrature" else None
     attrs = {
         "bayespassk_version": _version("bayespassk"),

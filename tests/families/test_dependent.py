@@ -12,12 +12,15 @@ import bayespassk as bp
 from bayespassk.errors import OptionError
 from bayespassk.families.base import draw_prior
 from bayespassk.families.dependent import (
+    MOST_SD,
     dependence,
     effects,
     log_fail_in_runs,
     log_fail_of_problems,
     with_sd,
+    with_spreads,
 )
+from bayespassk.special import NUMPY
 
 FALSE_ALARM = 1e-4
 
@@ -223,12 +226,29 @@ def test_problems_are_drawn_from_their_posterior():
         assert abs((p[:, i] == 0).mean() - never) < 0.04
 
 
-def test_a_known_spread_makes_a_graph_and_a_learned_one_says_why_not():
-    counts = simulated(2, problems=8)
-    model = bp.build_model(counts, bp.Dependent(bp.Beta(), sd=0.5))
-    assert np.isfinite(sum(model.point_logps(model.initial_point()).values()))
-    with pytest.raises(OptionError, match="quadrature"):
-        bp.build_model(counts, bp.Dependent(bp.Beta()))
+@pytest.mark.parametrize("length", [3, 200, 2000])
+def test_a_sampler_sees_the_likelihood_at_any_spread(length):
+    """The spline that a graph has of the spread, against the sum at each."""
+    counts = simulated(2, problems=8, runs=3, length=length)
+    family, c, f = bp.Dependent(bp.ZeroInflated(bp.LibbyNovick())).seeing(
+        counts.successes, counts.attempts - counts.successes, counts.runs
+    )
+    made = family.constants(c.astype(float), f.astype(float))
+    natural = family.natural(draw_prior(family, np.random.default_rng(1), (30,)))
+    natural["run_sd"][:2] = 1e-5, 30.0
+    within = natural | {"run_sd": natural["run_sd"].clip(None, MOST_SD)}
+    want = family.log_moments(within, made, NUMPY)
+    splines = with_spreads(family, made)
+    for draw in range(30):
+        one = {name: values[[draw]] for name, values in natural.items()}
+        got = family.log_moments(one, splines, NUMPY)[0]
+        np.testing.assert_allclose(got, want[draw], rtol=5e-5, atol=2e-3)
+
+
+def test_too_many_kinds_of_runs_for_a_sampler_are_refused(monkeypatch):
+    monkeypatch.setattr("bayespassk.families.dependent.MOST_SPREADS", 10_000)
+    with pytest.raises(OptionError, match="method='quadrature'"):
+        bp.fit(simulated(2, problems=8), bp.Dependent(bp.Beta()), method="nuts")
 
 
 def simulated(seed, sd=1.0, problems=60, runs=5, length=20):
@@ -272,12 +292,15 @@ def test_one_long_run_reaches_less_than_many_short_ones():
         assert own == pytest.approx(plain, rel=1e-6)
 
 
-def test_nuts_and_quadrature_agree(full_size):
-    counts = simulated(6)
-    family = bp.Dependent(bp.Beta(), sd=0.8)
+@pytest.mark.parametrize("known", [True, False])
+def test_nuts_and_quadrature_agree(known, full_size):
+    if known and not full_size:
+        pytest.skip("with --slow: it compiles as long as that of a learned spread")
+    counts = simulated(6, problems=30)
+    family = bp.Dependent(bp.Beta(), sd=0.8) if known else bp.Dependent(bp.Beta())
     exact = bp.fit(counts, family, method="quadrature", random_seed=1)
     sampled = bp.fit(counts, family, method="nuts", random_seed=1, draws=1000 if full_size else 500)
-    for name in ("a", "b"):
+    for name in ("a", "b") if known else ("a", "b", "run_sd"):
         one, other = (np.log(fit["posterior"][name].values.ravel()) for fit in (exact, sampled))
         assert abs(one.mean() - other.mean()) < 0.2 * one.std()
         assert one.std() == pytest.approx(other.std(), rel=0.25)
