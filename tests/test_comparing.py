@@ -121,8 +121,8 @@ def test_the_right_family_wins_over_a_clearly_wrong_one(skewed):
     assert table["family"].tolist() == ["zero-inflated", "beta"]
     worse = table.iloc[1]
     assert worse["elpd_diff"] < -4 * worse["dse"]
-    assert table["weight_stacking"][0] > 0.99
-    assert table["weight_pseudo_bma"][0] > 0.99
+    assert table["weight_stacking"].iloc[0] > 0.99
+    assert table["weight_pseudo_bma"].iloc[0] > 0.99
     assert (
         "zero-inflated foretells unseen problems clearly better than beta."
         in texts.families_verdict(table)
@@ -432,3 +432,13 @@ def test_an_average_warns_where_the_families_decide(fits, monkeypatch):
     found = caught[-1].message
     assert found.k == 10**6
     assert len(found.family_share) == len(found.systems) > 0
+
+
+def test_rows_are_called_after_families(counts):
+    """As az.plot_compare labels them."""
+    one = counts.select("small")
+    few = {"draws": 100, "random_seed": 1, "progress": False}
+    fits = [bp.fit(one, family, **few) for family in (bp.Beta(), bp.Kumaraswamy())]
+    table = bp.compare(fits, progress=False)
+    assert sorted(table.index) == ["beta", "kumaraswamy"]
+    assert list(table.index) == list(table["family"])

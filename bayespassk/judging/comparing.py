@@ -60,7 +60,8 @@ def compare(fits: Fits, *, exact: bool = True, progress: bool = True) -> "pd.Dat
         * max_pareto_k: the largest of any problem, before any was fitted again
         * exact: how many problems were judged by a fit without them
 
-        The ``attrs`` say what was `attempted` by each system.
+        Rows are called after the family, of several systems "system: family", as
+        ``az.plot_compare`` has them. The ``attrs`` say what was `attempted` by each system.
 
     Raises
     ------
@@ -127,6 +128,9 @@ def compared(
     if len(one.systems) > 1:
         rows += _rank("all", found)
     table = pd.DataFrame(rows)
+    several = len(one.systems) > 1
+    names = table["system"] + ": " + table["family"] if several else table["family"]
+    table.index = pd.Index(names, name=None)
     each = {system: one.attempted(i) for i, system in enumerate(one.systems)}
     table.attrs = {"attempted": {"all": one.attempted()} | each}
     return table
