@@ -38,6 +38,7 @@ from .families import (
 )
 from .fitting.given import from_posterior as from_posterior
 from .fitting.verb import build_model as build_model, fit as fit
+from .gating import Gate as Gate, gate as gate
 from .judging.agreeing import agreement as agreement
 from .judging.averaging import average as average, disagreement as disagreement
 from .judging.calibrating import (

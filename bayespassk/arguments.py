@@ -350,6 +350,7 @@ DRAWS = ("chain", "draw", "system")
 
 ARGUMENTS: dict[str, Kind | None] = {
     "a": check_text,
+    "against": optional(a_fit),
     "at": optional(a_mapping),
     "ax": optional(axes),
     "b": check_text,
@@ -410,6 +411,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "progress": check_flag,
     "random_seed": a_seed,
     "ranks": dataset("rank"),
+    "require": some_texts,
     "reading": optional(a_mapping),
     "repeats": whole_up_to(MANY),
     "replicates": whole_up_to(MANY),

@@ -4,6 +4,7 @@ from bayespassk.cli import (  # noqa: F401 -- their commands register on the gro
     asking,
     demo,
     fitting,
+    gating,
     judging,
     planning,
     running,
