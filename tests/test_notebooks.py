@@ -66,6 +66,8 @@ def run(path):
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({})
+    for cell in code(notebook):  # a slow machine shows progress, of which an empty line is left
+        cell.outputs = [one for one in cell.outputs if one.get("data") != {"text/plain": ""}]
     return notebook
 
 
