@@ -11,6 +11,7 @@ import xarray as xr
 from bayespassk.asking.spread import spread_of_p
 from bayespassk.options import FINDING, TARGETS
 from bayespassk.plot import (
+    LABELLED,
     as_image,
     plot_check,
     plot_compare,
@@ -97,9 +98,14 @@ def _left_out(found: Findings, most: int) -> str:
 def _forecast(found: Findings, target: str) -> _Drawn:
     each = found.curves[target]
     systems = _shown(found, CURVES)
-    ks = next(iter(each.values()))["k"].values
     number = len(systems)
-    known = np.where(_spaced(ks), estimates(found.counts, ks), np.nan)[:number]
+    ks = next(iter(each.values()))["k"].values
+    dotted = _spaced(ks)
+    if number * len(each) > LABELLED:  # rows, of the k that were asked for
+        ks = np.unique(found.data["asked"]["k"])
+        each = {what: one.sel(k=ks) for what, one in each.items()}
+        dotted = np.full(len(ks), True)
+    known = np.where(dotted, estimates(found.counts, ks), np.nan)[:number]
     attempts = int(found.fit.most_attempts[:number].max())
     truth = known
     if found.data["asked"][
