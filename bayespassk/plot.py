@@ -10,8 +10,9 @@ import io
 import itertools
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,7 @@ __all__ = [
     "LABELLED",
     "WIDTH",
     "as_image",
+    "for_page",
     "plot_backtest",
     "plot_check",
     "plot_compare",
@@ -49,7 +51,6 @@ __all__ = [
     "short",
     "short_names",
     "subplots",
-    "text_of",
 ]
 
 # Okabe and Ito's colours, told apart by the colour-blind; line styles and markers do so in grey.
@@ -62,6 +63,8 @@ WIDTH = 3.5
 
 WIDE = 5.2
 """Inches: of a new figure, whose text can be read in a notebook."""
+
+_MOST: ContextVar[float] = ContextVar("inches that new figures are wide, at most", default=np.inf)
 
 OURS = "of bayespassk"
 """The label of figures made here, whose whole width is free for what stands above."""
@@ -792,11 +795,17 @@ def subplots(rows: int, columns: int, width: float, height: float, **options: An
     return np.asarray(axes)
 
 
-def text_of(points: float) -> AbstractContextManager[Any]:
-    """Return a context in which the text of figures has a size, in points."""
+@contextmanager
+def for_page(points: float, most: float) -> Iterator[None]:
+    """Make new figures for a page: text of so many points, and at most so many inches wide."""
     import matplotlib.pyplot as plt
 
-    return plt.rc_context({"font.size": points})
+    before = _MOST.set(most)
+    try:
+        with plt.rc_context({"font.size": points}):
+            yield
+    finally:
+        _MOST.reset(before)
 
 
 def as_image(axes: "Axes | NDArray[Any]", form: str = "png", dpi: float = 150) -> bytes:
@@ -855,7 +864,7 @@ def _axes(ax: "Axes | None", height: float = 3.4, width: float = WIDE) -> "Axes"
     """Return the axes to draw in: those given, or new ones."""
     if ax is not None:
         return ax
-    new: Axes = subplots(1, 1, width, height)[0, 0]
+    new: Axes = subplots(1, 1, min(width, _MOST.get()), height)[0, 0]
     return new
 
 
@@ -876,8 +885,7 @@ def _head(ax: "Axes", about: str, how: str, panels: int = 1) -> None:
     """Write above what is shown, and how: above a figure of so many panels if ours, or the axes."""
     figure = ax.figure
     alone = figure.get_label() == OURS and len(figure.axes) == panels
-    inches = (figure.bbox if alone else ax.bbox).width / figure.dpi
-    room = max(24, int(inches * 72 / (0.53 * _points(SMALL))))
+    room = max(24, int(_inches(ax, panels) * 72 / (0.53 * _points(SMALL))))
     rows = [
         row
         for part in (about, how)
@@ -889,6 +897,13 @@ def _head(ax: "Axes", about: str, how: str, panels: int = 1) -> None:
     else:
         own = [title for title in [ax.get_title(loc="left")] if title]
         ax.set_title("\n".join(rows + own), loc="left", **options)
+
+
+def _inches(ax: "Axes", panels: int = 1) -> float:
+    """Return the width there is: of a figure of so many panels, if it is ours, or of the axes."""
+    figure = ax.figure
+    alone = figure.get_label() == OURS and len(figure.axes) == panels
+    return float((figure.bbox if alone else ax.bbox).width / figure.dpi)
 
 
 def _grid_of(ax: Any, shape: tuple[int, int]) -> NDArray[Any] | None:
@@ -917,9 +932,20 @@ def _label(ax: "Axes", x: str, y: str) -> None:
 def _legend(
     ax: "Axes", handles: Sequence[Any], names: Iterable[str], title: str, columns: int = 2
 ) -> None:
-    """Add a legend whose names are text: beneath the axes, where it covers nothing."""
+    """Add a legend whose names are text: beneath the axes, where it covers nothing.
+
+    In as many columns as the figure has room for.
+    """
     from matplotlib.transforms import ScaledTranslation
 
+    names = list(names)
+    em = _points(SMALL) / 72
+    while columns > 1:
+        rows = -(-len(names) // columns)
+        widest = [max(map(len, names[i : i + rows])) for i in range(0, len(names), rows)]
+        if sum(0.53 * em * one + 5 * em for one in widest) < 0.85 * _inches(ax):
+            break
+        columns -= 1
     # Beneath the label of the axis, whatever the size of the figure.
     down = (10 + 1.25 * (_points(SMALL) + _points("medium"))) / 72
     lower = ax.transAxes + ScaledTranslation(0, -down, ax.figure.dpi_scale_trans)

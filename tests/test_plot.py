@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import bayespassk as bp
-from bayespassk.plot import short_names
+from bayespassk.plot import for_page, short_names
 
 
 @pytest.fixture
@@ -300,6 +300,19 @@ def test_systems_with_long_names_can_be_told_apart_in_every_figure(counts):
     assert len({text.get_text() for text in between.texts}) == 2
     pit = bp.plot_loo_pit(bp.loo_pit(renamed))
     assert len({text.get_text() for text in pit.get_legend().get_texts()}) == 2
+
+
+def test_figures_for_a_page_are_narrow_and_all_of_them_can_be_seen(fit, forecast):
+    draws = forecast.isel(system=[0] * 4).assign_coords(system=LONG[:4])
+    with for_page(10.5, 4.6):
+        family, lines = bp.plot_family(fit, "small"), bp.plot_forecast(draws)
+    for ax in (family, lines):
+        assert ax.figure.get_size_inches()[0] == 4.6
+        ax.figure.draw_without_rendering()
+    parts = [family.get_legend(), *lines.texts]
+    assert all(one.get_window_extent().x1 <= lines.figure.bbox.x1 for one in parts)
+    assert lines.bbox.width > 0.4 * lines.figure.bbox.width
+    assert bp.plot_family(fit, "small").figure.get_size_inches()[0] == 5.2
 
 
 def test_a_backtest_says_of_what_it_is(example):
