@@ -943,7 +943,7 @@ def _legend(
     while columns > 1:
         rows = -(-len(names) // columns)
         widest = [max(map(len, names[i : i + rows])) for i in range(0, len(names), rows)]
-        if sum(0.53 * em * one + 5 * em for one in widest) < 0.85 * _inches(ax):
+        if sum(0.53 * em * one + 5 * em for one in widest) < 0.9 * _inches(ax):
             break
         columns -= 1
     # Beneath the label of the axis, whatever the size of the figure.
