@@ -8,9 +8,11 @@ and in grey. Names are text of users, and no formulas. Above each figure stands 
 
 import io
 import itertools
+import re
 import textwrap
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -33,8 +35,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
+    "LABELLED",
     "WIDTH",
     "as_image",
+    "for_page",
     "plot_backtest",
     "plot_check",
     "plot_compare",
@@ -45,8 +49,8 @@ __all__ = [
     "plot_loo_pit",
     "plot_spread",
     "short",
+    "short_names",
     "subplots",
-    "text_of",
 ]
 
 # Okabe and Ito's colours, told apart by the colour-blind; line styles and markers do so in grey.
@@ -59,6 +63,8 @@ WIDTH = 3.5
 
 WIDE = 5.2
 """Inches: of a new figure, whose text can be read in a notebook."""
+
+_MOST: ContextVar[float] = ContextVar("inches that new figures are wide, at most", default=np.inf)
 
 OURS = "of bayespassk"
 """The label of figures made here, whose whole width is free for what stands above."""
@@ -87,7 +93,7 @@ def plot_forecast(
 
     Against k, of up to 4 systems, whose names stand at the ends of their lines. Of more systems, or
     at one k: a row for each system, the highest forecast on top, with an interval at up to three
-    k: of those asked for the largest, the one nearest to the attempts, and one between.
+    k of the forecast: the largest within the attempts, the largest of all, and one between.
 
     Parameters
     ----------
@@ -154,7 +160,7 @@ class _Forecast(NamedTuple):
 def _curves(drawn: _Forecast, asked: str, ax: "Axes | None") -> "Axes":
     """Draw a line and a band for each system, with its name at the end."""
     ks, several = drawn.ks, len(drawn.names) > 1
-    said = [short(name, NAME) if several else "" for name in drawn.names]
+    said = short_names(drawn.names) if several else [""]
     said = ["\n".join(filter(None, both)) for both in zip(said, drawn.notes, strict=True)]
     ax = _axes(ax, width=WIDE + _room(said))
     for i, name in enumerate(drawn.names):
@@ -212,7 +218,8 @@ def _rows(drawn: _Forecast, asked: str, ax: "Axes | None") -> "Axes":
             1.03, place, drawn.notes[i], va="center", fontsize=SMALL,
             transform=ax.get_yaxis_transform(),
         )  # fmt: skip
-    ax.set_yticks(y, [short(drawn.names[i], NAME) for i in order], parse_math=False)
+    names = short_names(drawn.names)
+    ax.set_yticks(y, [names[i] for i in order], parse_math=False)
     ax.set(xlim=(0, 1), ylim=(len(order) - 0.5, -0.5))
     ax.set_axisbelow(True)
     ax.grid(axis="x", color="0.92", lw=0.8)
@@ -225,10 +232,10 @@ def _rows(drawn: _Forecast, asked: str, ax: "Axes | None") -> "Axes":
 
 
 def _few(ks: NDArray[Any], attempts: int | None) -> list[int]:
-    """Return the places of at most three k: the nearest to the attempts, the last, one between."""
+    """Return the places of at most three k: the last within the attempts, the last, one between."""
     order = np.argsort(ks, kind="stable")
     logs = np.log(ks[order])
-    first = int(np.abs(logs - np.log(attempts or ks.min())).argmin())
+    first = max(0, int((ks <= (attempts or 0)).sum()) - 1)
     middle = int(np.abs(logs - (logs[first] + logs[-1]) / 2).argmin())
     return [int(order[i]) for i in sorted({first, middle, len(ks) - 1})]
 
@@ -458,7 +465,7 @@ def plot_difference(
         xscale="log", xlim=(ks.min() if len(ks) > 1 else ks.min() / 2, right), ylim=(-most, most)
     )
     _shade_attempts(ax, ks, attempts)
-    a, b = (short(str(difference.attrs[name])) for name in ("a", "b"))
+    a, b = short_names([str(difference.attrs[name]) for name in ("a", "b")], 28)
     for name, height, side in ((a, 0.97, "top"), (b, 0.03, "bottom")):
         ax.text(
             0.98, height, f"{name} ahead", ha="right", va=side, fontsize=SMALL,
@@ -579,6 +586,7 @@ def plot_loo_pit(pit: xr.DataArray, *, prob: float = 0.95, ax: "Axes | None" = N
     halves = [np.sqrt(np.log(2 / (1 - prob)) / (2 * max(1, len(x) // 2 - 1))) for x, _ in steps]
     apart = np.array([np.abs(y).max() / half for (_, y), half in zip(steps, halves, strict=True)])
     named = np.argsort(-apart, kind="stable")
+    said = short_names(systems)
     if len(systems) > LABELLED:  # who leaves the band has a name, and the others are grey
         named = named[apart[named] > 1][:LABELLED]
     lines: list[Any] = []
@@ -590,7 +598,7 @@ def plot_loo_pit(pit: xr.DataArray, *, prob: float = 0.95, ax: "Axes | None" = N
         line = ax.plot(x, y, lw=1.2 if i in named else 0.8, label=systems[i], **look)
         if i in named:
             lines += line
-            names.append(short(systems[i], NAME))
+            names.append(said[i])
     for half in set(halves):
         ax.axhspan(-half, half, color="0.5", alpha=0.12, lw=0, zorder=0)
     ax.axhline(0, color="0.7", lw=0.8, zorder=0)
@@ -656,14 +664,12 @@ def plot_design(table: "pd.DataFrame", *, ax: "Axes | None" = None) -> "Axes":
     ax.yaxis.set_minor_formatter(NullFormatter())
     _legend(ax, lines, names, "")
     target, family = (table.attrs.get(name, "") for name in ("target", "family"))
-    whence = "a pilot" if table.attrs.get("pilot") else "the prior"
-    _head(
-        ax,
-        f"{asked}{f' ({target})' if target else ''}, truths from {whence} of {family}"
-        if family
-        else asked,
-        "line: median, shade: 80% of truths",
-    )
+    about = [f"{asked} ({target})" if target else asked]
+    if table.attrs.get("pilot"):
+        about.append(f"truths from a pilot of {family} ({table.attrs['attempted']})")
+    elif family:
+        about.append(f"truths from the prior of {family}")
+    _head(ax, ", ".join(about), "line: median, shade: 80% of truths")
     return ax
 
 
@@ -715,6 +721,11 @@ def plot_backtest(scores: "pd.DataFrame", *, ax: ArrayLike | None = None) -> NDA
         else:
             _backtest_lines(axes[:, column], rows, shown, methods)
         axes[0, column].set_title(f"k = {k:,}", fontsize=SMALL, loc="left")
+    made = int(table[shown].iloc[0]) if alone else None
+    each = "at each problem" if shown == "n" else "of each system"
+    hidden = f"; {made:,} attempts {each} shown" if made else ""
+    how = f"target: Chen's estimate from all n attempts{hidden}"
+    _head(axes[0, 0], scores.attrs.get("attempted", ""), how, axes.size)
     if not alone:
         for one in axes.flat:
             one.label_outer()
@@ -784,11 +795,17 @@ def subplots(rows: int, columns: int, width: float, height: float, **options: An
     return np.asarray(axes)
 
 
-def text_of(points: float) -> AbstractContextManager[Any]:
-    """Return a context in which the text of figures has a size, in points."""
+@contextmanager
+def for_page(points: float, most: float) -> Iterator[None]:
+    """Make new figures for a page: text of so many points, and at most so many inches wide."""
     import matplotlib.pyplot as plt
 
-    return plt.rc_context({"font.size": points})
+    before = _MOST.set(most)
+    try:
+        with plt.rc_context({"font.size": points}):
+            yield
+    finally:
+        _MOST.reset(before)
 
 
 def as_image(axes: "Axes | NDArray[Any]", form: str = "png", dpi: float = 150) -> bytes:
@@ -815,11 +832,39 @@ def short(name: str, most: int = 28) -> str:
     return line if len(line) <= most else f"{line[: most - 9]}…{line[-8:]}"
 
 
+def short_names(names: Sequence[str], most: int = NAME) -> list[str]:
+    """Return names on one line each, as :func:`short`, that differ where the names do.
+
+    Of long names that begin and end alike, most of what they begin with is left out.
+    """
+    lines = [on_line(name) for name in names]
+    for width in range(most, max(map(len, lines))):
+        plain = [short(line, width) for line in lines]
+        for said in (plain, _without_beginning(lines, plain, width)):
+            if len(set(said)) == len(set(lines)):
+                return said
+    return lines
+
+
+def _without_beginning(lines: list[str], said: list[str], width: int) -> list[str]:
+    """Return names of so many letters, those that would be said alike without what they share."""
+    found = list(said)
+    for alike in {one for one in said if said.count(one) > 1}:
+        group = [i for i, one in enumerate(said) if one == alike]
+        own = [lines[i] for i in group]  # what the first and the last have in common, all have
+        pairs = zip(min(own), max(own), strict=False)
+        both = "".join(a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+        begin = re.sub(r"[^\W_]*$", "", both)
+        for i in group:
+            found[i] = short(f"{begin[:5]}…{lines[i][len(begin) :]}", width)
+    return found
+
+
 def _axes(ax: "Axes | None", height: float = 3.4, width: float = WIDE) -> "Axes":
     """Return the axes to draw in: those given, or new ones."""
     if ax is not None:
         return ax
-    new: Axes = subplots(1, 1, width, height)[0, 0]
+    new: Axes = subplots(1, 1, min(width, _MOST.get()), height)[0, 0]
     return new
 
 
@@ -836,12 +881,11 @@ def _points(size: str) -> float:
     return float(FontProperties(size=size).get_size_in_points())
 
 
-def _head(ax: "Axes", about: str, how: str) -> None:
-    """Write above what is shown, and how: above a figure of one panel that is ours, or the axes."""
+def _head(ax: "Axes", about: str, how: str, panels: int = 1) -> None:
+    """Write above what is shown, and how: above a figure of so many panels if ours, or the axes."""
     figure = ax.figure
-    alone = figure.get_label() == OURS and len(figure.axes) == 1
-    inches = (figure.bbox if alone else ax.bbox).width / figure.dpi
-    room = max(24, int(inches * 72 / (0.53 * _points(SMALL))))
+    alone = figure.get_label() == OURS and len(figure.axes) == panels
+    room = max(24, int(_inches(ax, panels) * 72 / (0.53 * _points(SMALL))))
     rows = [
         row
         for part in (about, how)
@@ -851,7 +895,15 @@ def _head(ax: "Axes", about: str, how: str) -> None:
     if alone:
         figure.suptitle("\n".join(rows), x=0.01, ha="left", **options)
     else:
-        ax.set_title("\n".join(rows), loc="left", **options)
+        own = [title for title in [ax.get_title(loc="left")] if title]
+        ax.set_title("\n".join(rows + own), loc="left", **options)
+
+
+def _inches(ax: "Axes", panels: int = 1) -> float:
+    """Return the width there is: of a figure of so many panels, if it is ours, or of the axes."""
+    figure = ax.figure
+    alone = figure.get_label() == OURS and len(figure.axes) == panels
+    return float((figure.bbox if alone else ax.bbox).width / figure.dpi)
 
 
 def _grid_of(ax: Any, shape: tuple[int, int]) -> NDArray[Any] | None:
@@ -880,9 +932,20 @@ def _label(ax: "Axes", x: str, y: str) -> None:
 def _legend(
     ax: "Axes", handles: Sequence[Any], names: Iterable[str], title: str, columns: int = 2
 ) -> None:
-    """Add a legend whose names are text: beneath the axes, where it covers nothing."""
+    """Add a legend whose names are text: beneath the axes, where it covers nothing.
+
+    In as many columns as the figure has room for.
+    """
     from matplotlib.transforms import ScaledTranslation
 
+    names = list(names)
+    em = _points(SMALL) / 72
+    while columns > 1:
+        rows = -(-len(names) // columns)
+        widest = [max(map(len, names[i : i + rows])) for i in range(0, len(names), rows)]
+        if sum(0.53 * em * one + 5 * em for one in widest) < 0.9 * _inches(ax):
+            break
+        columns -= 1
     # Beneath the label of the axis, whatever the size of the figure.
     down = (10 + 1.25 * (_points(SMALL) + _points("medium"))) / 72
     lower = ax.transAxes + ScaledTranslation(0, -down, ax.figure.dpi_scale_trans)

@@ -5,10 +5,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
 from bayespassk.terminal import on_line
 
-__all__ = ["be_quiet", "duration", "is_quiet", "one_thread_each", "progress", "threads"]
+__all__ = [
+    "be_quiet",
+    "duration",
+    "in_notebook",
+    "is_quiet",
+    "one_thread_each",
+    "progress",
+    "threads",
+]
 
 _THREADS: int | None = None
 """Threads that sample the chains of a fit; None for as many as there are cores."""
@@ -18,6 +28,9 @@ _QUIET: bool = False
 
 PATIENCE, PAUSE = 5.0, 30.0
 """Seconds until work is spoken of where there is no terminal, and until it is spoken of again."""
+
+RENEWAL = 1.0
+"""Seconds until a notebook has a newer line in place of the last."""
 
 SPEED_OVER = 3600.0
 """Seconds that the rate shown is an average over."""
@@ -49,8 +62,9 @@ def be_quiet(quiet: bool) -> None:
 def progress(show: bool, start: str, of: int) -> Iterator[Callable[..., None]]:
     """Show a bar with rate and remaining time on standard error, or lines where it is no terminal.
 
-    Lines come after seconds only: what takes less says nothing. Yields what takes a description,
-    how many are finished, and of how many, if that has changed.
+    Lines come after seconds only: what takes less says nothing. A notebook has one line, which is
+    renewed and goes when the work is done. Yields what takes a description, how many are finished,
+    and of how many, if that has changed.
     """
     from rich.console import Console
     from rich.progress import (
@@ -63,7 +77,7 @@ def progress(show: bool, start: str, of: int) -> Iterator[Callable[..., None]]:
     )
 
     console = Console(stderr=True)
-    if not (show and console.is_terminal):
+    if not (show and console.is_terminal) or in_notebook():
         with _lines(show and not _QUIET, start, of) as advance:
             yield advance
         return
@@ -96,17 +110,26 @@ def progress(show: bool, start: str, of: int) -> Iterator[Callable[..., None]]:
 def _lines(show: bool, start: str, of: int) -> Iterator[Callable[..., None]]:
     """Say on standard error, now and then, what is done, how much of it, and how long it takes."""
     began, done = time.monotonic(), threading.Event()
-    now = (start, 0, of)
+    since, now = began, (start, 0, of)
 
     def advance(description: str, finished: int, of: int | None = None) -> None:
-        nonlocal now
+        nonlocal now, since
         now = description, finished, now[2] if of is None else of
+        if finished == 0:  # what came before, such as compiling, says nothing of the rest
+            since = time.monotonic()
+
+    notebook = _Renewed() if show and in_notebook() else None
 
     def speak() -> None:
         pause = PATIENCE
         while not done.wait(pause):
-            print(_line(time.monotonic() - began, *now), file=sys.stderr, flush=True)
-            pause = PAUSE
+            at = time.monotonic()
+            line = _line(at - began, at - since, *now)
+            if notebook is None:
+                print(line, file=sys.stderr, flush=True)
+            else:
+                notebook.say(line)
+            pause = PAUSE if notebook is None else RENEWAL
 
     speaker = threading.Thread(target=speak, daemon=True)
     if show:
@@ -117,14 +140,43 @@ def _lines(show: bool, start: str, of: int) -> Iterator[Callable[..., None]]:
         done.set()
         if show:
             speaker.join()
+        if notebook is not None:
+            notebook.end()
 
 
-def _line(seconds: float, description: str, finished: int, of: int) -> str:
-    """Return how far work is after so many seconds."""
+def in_notebook() -> bool:
+    """Return whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+class _Renewed:
+    """A line beneath a cell of a notebook, in whose place the next one comes."""
+
+    def __init__(self) -> None:
+        self._shown: Any = None
+
+    def say(self, line: str) -> None:
+        """Show a line in place of the last."""
+        text = {"text/plain": line}
+        if self._shown is None:
+            display = import_module("IPython.display").display
+            self._shown = display(text, raw=True, display_id=True)
+        else:
+            self._shown.update(text, raw=True)
+
+    def end(self) -> None:
+        """Leave nothing."""
+        if self._shown is not None:
+            self._shown.update({"text/plain": ""}, raw=True)
+
+
+def _line(seconds: float, working: float, description: str, finished: int, of: int) -> str:
+    """Return how far work is after so many seconds, of which it was `working` on what counts."""
     text = f"{on_line(description)}: {finished:,} of {of:,} after {duration(seconds)}"
     if not 0 < finished < of:
         return text
-    return f"{text}; about {duration(seconds * (of / finished - 1))} left"
+    return f"{text}; about {duration(working * (of / finished - 1))} left"
 
 
 def duration(seconds: float) -> str:

@@ -3,7 +3,8 @@
     python benchmarks/looks.py FOLDER [--shots]
 
 The systems are simulated from betas whose tails differ. With --shots, Chromium shows each report as
-a desktop, a phone and paper do (dependency group `browser`), and pages become PNG files.
+a desktop, a phone and paper do (dependency group `browser`), and pages become PNG files, as does
+the part of each with the first forecast.
 """
 
 import argparse
@@ -85,6 +86,8 @@ def shots(page: Path) -> None:
             window.emulate_media(media="print" if name == "print" else "screen")
             window.goto(page.absolute().as_uri())
             window.screenshot(path=page.with_name(f"{page.stem}-{name}.png"), full_page=True)
+            part = window.locator("#benchmark")
+            part.screenshot(path=page.with_name(f"{page.stem}-{name}-forecast.png"))
         browser.close()
 
 

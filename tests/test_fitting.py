@@ -5,6 +5,8 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import arviz as az
 import numpy as np
@@ -422,6 +424,50 @@ def test_threads_may_fit_at_once(counts, monkeypatch):
         thread.join(timeout=60)
     assert most == [1, 1, 1]
     assert len(nuts_module._CACHE) == 3
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What progress of NUTS is told."""
+    told = []
+
+    @contextmanager
+    def bar(show, start, of):
+        told.append((show, start, of))
+        yield lambda *how: told.append(how)
+
+    monkeypatch.setattr(nuts_module, "bar", bar)
+    return told
+
+
+SHORT = {"method": "nuts", "draws": 500, "tune": 500, "chains": 2, "random_seed": 1}
+
+
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.ConvergenceWarning")
+def test_progress_of_nuts_counts_draws(counts, said):
+    shown = bp.fit(counts, bp.Beta(), pooling="none", **SHORT)
+    assert said[0] == (True, "Compiling the model", 4000)
+    sampled = [how[1] for how in said[1:]]
+    assert {how[0] for how in said[1:]} == {"Sampling small", "Sampling large"}
+    assert sampled == sorted(sampled)
+    assert (sampled[0], sampled[-1]) == (0, 4000)
+    said.clear()
+    quiet = bp.fit(counts, bp.Beta(), pooling="none", **SHORT, **QUIET)
+    assert said[0][0] is False
+    xr.testing.assert_identical(quiet["posterior"].dataset, shown["posterior"].dataset)
+
+
+def test_progress_of_nuts_counts_draws_of_systems_together(counts, said, monkeypatch):
+    def sample(*given):
+        given[-1]([SimpleNamespace(finished_draws=700), SimpleNamespace(finished_draws=600)])
+        raise InterruptedError
+
+    monkeypatch.setattr(nuts_module, "_compiled", lambda *_: None)
+    monkeypatch.setattr(nuts_module, "_sample", sample)
+    with pytest.raises(InterruptedError):
+        bp.fit(counts, bp.Beta(), pooling="partial", **SHORT)
+    assert said[0] == (True, "Looking at each system", 2000)
+    assert said[-2:] == [("Sampling 2 systems", 0), ("Sampling 2 systems", 1300)]
 
 
 @pytest.mark.filterwarnings("ignore::bayespassk.errors.ConvergenceWarning")

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import bayespassk as bp
+from bayespassk.plot import for_page, short_names
 
 
 @pytest.fixture
@@ -129,10 +130,10 @@ def test_many_systems_are_rows_with_intervals(forecast, number):
     ks = forecast["k"].values
     first, _, last = ax.lines[:3]
     np.testing.assert_allclose(last.get_xdata(), table[table["k"] == 10_000]["median"])
-    near = ks[np.abs(np.log(ks / 100)).argmin()]
+    near = ks[ks <= 100].max()  # whose dots, if there are any, are known
     np.testing.assert_allclose(first.get_xdata(), table[table["k"] == near]["median"])
     said = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert said[0] == f"k = {near:,} ({'within n' if near <= 100 else '1 n'})"
+    assert said[0] == f"k = {near:,} (within n)"
     assert said[2] == "k = 10,000 (100 n)"
     ax.figure.draw_without_rendering()
     assert ax.bbox.width > 0.5 * ax.figure.bbox.width
@@ -261,6 +262,82 @@ def test_names_are_shown_as_text_on_one_line(fit, forecast, name):
     difference = bp.difference(fit, "large", "small", 1)
     difference.attrs["a"] = name
     bp.plot_difference(difference).figure.canvas.draw()
+
+
+LONG = [f"organisation/a-very-long-name-of-a-model-{i}-instruct-2026-03-05" for i in range(12)]
+
+
+@pytest.mark.parametrize("most", [20, 28])
+@pytest.mark.parametrize(
+    "names",
+    [
+        LONG,
+        [*LONG, *(name.replace("organisation", "another") for name in LONG)],
+        [*LONG, LONG[0]],
+        ["a" * 40 + "b" + "a" * 40, "a" * 80],
+        ["alpha", "beta"],
+        ["", ""],
+    ],
+)
+def test_long_names_that_differ_are_shown_as_such(names, most):
+    said = short_names(names, most)
+    assert len(set(said)) == len(set(names))
+    assert all(one == name for one, name in zip(said, names, strict=True) if len(name) <= most)
+    if names[0] == LONG[0]:
+        assert max(map(len, said)) <= most
+        assert said[7].startswith("organ…7-")
+
+
+def test_systems_with_long_names_can_be_told_apart_in_every_figure(counts):
+    frame = counts.to_dataframe()
+    frame["system"] = frame["system"].map({"small": LONG[0], "large": LONG[1]})
+    renamed = bp.fit(bp.Counts.from_dataframe(frame), bp.Beta(), pooling="none", random_seed=1)
+    few = bp.plot_forecast(bp.forecast(renamed, [1, 10]))
+    assert len({text.get_text() for text in few.texts[:2]}) == 2
+    rows = bp.plot_forecast(bp.forecast(renamed, 10))
+    assert len({label.get_text() for label in rows.get_yticklabels()}) == 2
+    between = bp.plot_difference(bp.difference(renamed, *LONG[:2], [1, 10]))
+    assert len({text.get_text() for text in between.texts}) == 2
+    pit = bp.plot_loo_pit(bp.loo_pit(renamed))
+    assert len({text.get_text() for text in pit.get_legend().get_texts()}) == 2
+
+
+def test_figures_for_a_page_are_narrow_and_all_of_them_can_be_seen(fit, forecast):
+    draws = forecast.isel(system=[0] * 4).assign_coords(system=LONG[:4])
+    with for_page(10.5, 4.6):
+        family, lines = bp.plot_family(fit, "small"), bp.plot_forecast(draws)
+    for ax in (family, lines):
+        assert ax.figure.get_size_inches()[0] == 4.6
+        ax.figure.draw_without_rendering()
+    parts = [family.get_legend(), *lines.texts]
+    assert all(one.get_window_extent().x1 <= lines.figure.bbox.x1 for one in parts)
+    assert lines.bbox.width > 0.4 * lines.figure.bbox.width
+    assert bp.plot_family(fit, "small").figure.get_size_inches()[0] == 5.2
+
+
+def test_a_backtest_says_of_what_it_is(example):
+    scores = bp.backtest(example, ["plug-in"], n=[10, 50], k=[100, 200], repeats=1, cores=1)
+    head = bp.plot_backtest(scores)[0, 0].figure.get_suptitle()
+    assert head.startswith("simulated: 128 problems, n = 10,000\ntarget: Chen's estimate from all")
+    alone = scores[scores["n"] == 50]
+    assert "50 attempts at each problem shown" in " ".join(
+        bp.plot_backtest(alone)[0, 0].figure.get_suptitle().split()
+    )
+    _, mine = plt.subplots(2, 2, squeeze=False)
+    bp.plot_backtest(scores, ax=mine)
+    assert mine[0, 0].get_title(loc="left").endswith("\nk = 100")
+    assert mine[0, 1].get_title(loc="left") == "k = 200"
+    bare = scores.copy()
+    bare.attrs = {}  # as from a file
+    assert bp.plot_backtest(bare)[0, 0].figure.get_suptitle().startswith("target: Chen")
+
+
+def test_a_design_says_from_which_pilot_its_truths_are(fit):
+    options = {"problems": 50, "attempts": [10, 20], "truths": 2}
+    head = bp.plot_design(bp.design(fit, system="small", **options)).figure.get_suptitle()
+    assert "from a pilot of beta (small on simulated: 128 problems, n = 100)" in head.replace("\n", " ")  # fmt: skip
+    prior = bp.plot_design(bp.design("beta", **options)).figure.get_suptitle()
+    assert "truths from the prior of beta" in prior
 
 
 def test_names_in_a_figure_are_no_formulas(example):

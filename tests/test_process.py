@@ -56,6 +56,47 @@ def test_long_work_is_spoken_of_where_there_is_no_terminal(capsys, monkeypatch):
     assert work() != ""
 
 
+def test_what_is_left_is_told_by_the_work_and_not_by_what_came_before_it():
+    assert process._line(60, 10, "Sampling", 2, 4) == "Sampling: 2 of 4 after 60 s; about 10 s left"
+
+
+IN_A_NOTEBOOK = """
+from bayespassk import process
+
+process.PATIENCE = process.RENEWAL = 0.05
+with process.progress(True, "Sampling", 8) as advance:
+    time.sleep(0.3)
+    advance("Sampling", 3)
+    time.sleep(0.3)
+with process.progress(False, "Sampling", 8):
+    time.sleep(0.3)
+print("done")
+"""
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the kernel's own libraries
+def test_a_notebook_has_a_line_that_is_renewed_and_goes():
+    import nbformat
+    from nbclient import NotebookClient
+
+    said = []
+
+    class Client(NotebookClient):
+        def process_message(self, message, cell, cell_index):
+            if "display_data" in message["msg_type"]:
+                said.append((message["msg_type"], message["content"]["data"]["text/plain"]))
+            return super().process_message(message, cell, cell_index)
+
+    code = nbformat.v4.new_code_cell(f"import time\n{IN_A_NOTEBOOK}")
+    notebook = nbformat.v4.new_notebook(cells=[code])
+    Client(notebook, timeout=60, kernel_name="python3").execute()
+    assert said[0] == ("display_data", "Sampling: 0 of 8 after 1 s")
+    assert {kind for kind, _ in said[1:]} == {"update_display_data"}
+    assert said[-2][1].startswith("Sampling: 3 of 8 after 1 s; about")
+    assert [output.get("text") for output in code.outputs] == [None, "done\n"]
+    assert code.outputs[0].data == {"text/plain": ""}
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [

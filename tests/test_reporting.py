@@ -15,8 +15,10 @@ from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
 import bayespassk as bp
+from bayespassk.asking.guard import agreements
 from bayespassk.cli import cli
 from bayespassk.counts import visible
+from bayespassk.posterior.fitted import opened
 from bayespassk.reporting.document import headline, share
 from bayespassk.reporting.verdict import verdict
 from conftest import HOSTILE
@@ -321,12 +323,18 @@ def far_and_alone(data):
     data["asked"]["k"] = [1, 10_000]
 
 
+def part_contradicted(data):
+    (row, *_) = data["agreement"]["rows"]
+    data["agreement"]["averaged"] = {"other": [row | {"p_value": 0.001}]}
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
         (put("data", "log", {"errored": 3, "missing": 2, "errors": "drop", "attempts": 98}), "5 of 100 attempts of the log had no outcome and were left out."),
         (put("data", "log", {"errored": 5, "missing": 0, "errors": "fail", "attempts": 100}), "5 of 100 attempts of the log had no outcome and were counted as failures."),
         (put("agreement", "rows", 1, "p_value", 0.009), "The attempts at large contradict the family: they show pass@"),
+        (part_contradicted, "The attempts at small contradict family other, which the average is made of, too."),
         (put("data", "systems", 1, "attempts", 0), "Nothing was attempted by large: the forecast is the prior."),
         (put("data", "systems", 1, "successes", 12_800), "No attempt of large was a failure."),
         (put("sensitivity", "rows", 2, "prior_share", 0.51), "At k = 10,000 the prior weighs more than the attempts in the forecast of small (51%)."),
@@ -599,6 +607,10 @@ def test_the_average_may_be_the_forecast(fit, counts, tmp_path):
     text = " ".join(Page(path.read_text()).texts)
     assert "the average of families, with weights: beta (0.25), other (0.75)" in text
     assert "a: median 0.2, 95% in 0.028 to 1.4" in text  # the prior, in words
+    assert text.count("This is of family beta alone; the forecasts are an average") == 3
+    assert [found[part]["family"] for part in ("checks", "sensitivity")] == ["beta", "beta"]
+    (others,) = found["agreement"]["averaged"].items()
+    assert others == ("other", agreements(opened(fits["other"])))
     for row in found["comparison"]["disagreement"]:
         for name, one in fits.items():
             band = bp.summarize(bp.forecast(one, row["k"])).set_index("system").loc[row["system"]]

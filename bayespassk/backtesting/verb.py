@@ -22,6 +22,7 @@ from bayespassk.errors import ConvergenceWarning, OptionError
 from bayespassk.estimators import chen
 from bayespassk.families import Family
 from bayespassk.options import check_k, listed, seed_of, system_seed
+from bayespassk.posterior.fitted import attempted
 from bayespassk.process import progress as bar
 from bayespassk.running.journal import Journal, at_work_in
 from bayespassk.running.workers import Lost, check_cores, importable, in_processes, in_turn
@@ -103,7 +104,8 @@ def backtest(
     random_seed : int
         Repeats the result.
     progress : bool
-        Show progress on standard error: a bar in a terminal, elsewhere a line now and then.
+        Show progress: a bar in a terminal, in a notebook a line that is renewed, elsewhere a line
+        on standard error now and then.
 
     Returns
     -------
@@ -533,8 +535,16 @@ def _table(plan: _Plan, done: _Done) -> "pd.DataFrame":
         "replicates": plan.replicates,
         "attempts": [int(plan.counts.attempts.min()), int(plan.counts.attempts.max())],
         "systems": list(plan.counts.systems),
+        "attempted": _attempted(plan.counts),
     }
     return table
+
+
+def _attempted(counts: Counts) -> str:
+    """Return what was attempted, in words."""
+    most = np.zeros(len(counts.systems), dtype=np.int64)
+    np.maximum.at(most, counts.system_index, counts.attempts)
+    return attempted(counts.benchmarks, np.bincount(counts.system_index), most)
 
 
 def _type_of(column: str) -> Any:

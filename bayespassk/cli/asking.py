@@ -216,17 +216,17 @@ def _draw(
     prob: float,
     figure: str,
 ) -> None:
-    """Draw a forecast into a file: at its k if there is but one, or else up to the largest."""
+    """Draw a forecast into a file: rows at its k, or lines at many more up to the largest."""
     import warnings
 
     import numpy as np
 
-    from bayespassk.plot import plot_forecast
+    from bayespassk.plot import LABELLED, plot_forecast
     from bayespassk.posterior.fitted import opened
     from bayespassk.reporting.collecting import POINTS, estimates
 
     ks = draws["k"].values
-    if len(ks) > 1:
+    if len(ks) > 1 and draws.sizes["system"] <= LABELLED:
         grid = np.rint(np.geomspace(ks.min(), ks.max(), POINTS)).astype(np.int64)
         ks = np.union1d(ks, grid)
         with warnings.catch_warnings():  # given already, of the k asked for

@@ -1,7 +1,8 @@
 """NUTS: a model is compiled once a process, and given the data of each fit."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,14 +40,16 @@ def nuts_each(
     """Sample each system by itself: its posterior shares nothing with the others."""
     systems = setup.counts.systems
     traces = []
-    with bar(progress, "Compiling the model", len(systems)) as advance:
+    each = _steps(size)
+    with bar(progress, "Compiling the model", len(systems) * each) as advance:
         for position, system in enumerate(systems):
             own = setup.of_system(position)
             data = own.data()
             compiled = _compiled(setup.family, own.hierarchy, data)
-            advance(f"Sampling {system}", position)
+            say = partial(advance, f"Sampling {system}")
+            tell = _teller(say, position * each) if progress else None
             seed_here = system_seed(seed, system)
-            traces.append(_sample(compiled, data, size, seed_here, f"for {system!r}"))
+            traces.append(_sample(compiled, data, size, seed_here, f"for {system!r}", tell))
     found = {  # each has the dim system, after chain and draw
         name: np.concatenate([trace.posterior[name].values for trace in traces], axis=2)
         for name in setup.dims
@@ -77,12 +80,13 @@ def nuts_jointly(
     setup: Setup, size: Size, seed: int, progress: bool
 ) -> tuple[Draws, Draws, Diagnostics]:
     """Sample all systems together, as what they share is not known."""
-    with bar(progress, "Looking at each system", 3) as advance:
+    with bar(progress, "Looking at each system", _steps(size)) as advance:
         data = setup.data(centring_of(setup, np.random.default_rng([seed, 3])))
-        advance("Compiling the model", 1)
+        advance("Compiling the model", 0)
         compiled = _compiled(setup.family, setup.hierarchy, data)
-        advance(f"Sampling {len(setup.counts.systems)} systems", 2)
-        trace = _sample(compiled, data, size, seed, "for the systems together")
+        say = partial(advance, f"Sampling {len(setup.counts.systems)} systems")
+        tell = _teller(say, 0) if progress else None
+        trace = _sample(compiled, data, size, seed, "for the systems together", tell)
     dims = setup.dims
     found = {
         str(name): value.values if dims[str(name)] else value.values[..., None]
@@ -104,8 +108,28 @@ def nuts_jointly(
     return found, sampler_stats, _diagnose_nuts(setup, found, divergences, energy, depth)
 
 
+def _steps(size: Size) -> int:
+    """Return how many draws are made in all, with those of tuning."""
+    return size.chains * (size.tune + size.draws)
+
+
+def _teller(say: Callable[[int], None], before: int) -> Callable[[Any], None]:
+    """Return what tells how many draws there are, when the sampler says how far its chains are."""
+    say(before)
+
+    def tell(chains: Any) -> None:
+        say(before + sum(chain.finished_draws for chain in chains))
+
+    return tell
+
+
 def _sample(
-    compiled: Any, data: Mapping[str, NDArray[Any]], size: Size, seed: int, whom: str
+    compiled: Any,
+    data: Mapping[str, NDArray[Any]],
+    size: Size,
+    seed: int,
+    whom: str,
+    tell: Callable[[Any], None] | None,
 ) -> Any:
     """Return what the sampler found."""
     import nutpie
@@ -120,6 +144,8 @@ def _sample(
         target_accept=size.target_accept,
         save_warmup=False,
         progress_bar=False,
+        progress_callback=tell,
+        progress_rate=500,
         blocking=False,
     )
     try:

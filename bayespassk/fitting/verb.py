@@ -171,7 +171,8 @@ def fit(
         Repeats the result, bit by bit on the same machine and versions. Drawn and recorded in
         the fit if not given.
     progress : bool
-        Show progress on standard error: a bar in a terminal, elsewhere a line now and then.
+        Show progress: a bar in a terminal, in a notebook a line that is renewed, elsewhere a line
+        on standard error now and then.
 
     Returns
     -------

@@ -112,7 +112,7 @@ def design(
     source = source if isinstance(source, xr.DataTree) else as_family(source)
     seed = seed_of(random_seed)
     rng = np.random.default_rng(seed)
-    family, centres = _truths(source, system, truths, rng)
+    family, centres, pilot = _truths(source, system, truths, rng)
     require_independent(family, "design")
     prior = np.stack(list(_free(family, draw_prior(family, rng, (PRIOR_DRAWS,)))), 1)
     root = np.linalg.cholesky(np.atleast_2d(np.cov(prior.T)))
@@ -131,7 +131,8 @@ def design(
     table = pd.DataFrame(rows, columns=columns)
     table.attrs = {
         "family": family.full_name,
-        "pilot": not isinstance(source, Family),
+        "pilot": bool(pilot),
+        "attempted": pilot,
         "target": target,
         "prob": prob,
         "truths": truths,
@@ -153,17 +154,18 @@ def _whole(values: int | Iterable[int], name: str) -> NDArray[np.int64]:
 
 def _truths(
     source: Family | xr.DataTree, system: str | None, truths: int, rng: np.random.Generator
-) -> tuple[Family, Floats]:
-    """Return the family and the free parameters of some truths, dims (truth, parameter)."""
+) -> tuple[Family, Floats, str]:
+    """Return the family, the free parameters of truths (truth, parameter), and of which pilot."""
     if isinstance(source, Family):
         if system is not None:
             raise OptionError(f"system needs a pilot; got {system!r} and a family")
-        return source, np.stack(list(_free(source, draw_prior(source, rng, (truths,)))), 1)
+        return source, np.stack(list(_free(source, draw_prior(source, rng, (truths,)))), 1), ""
     pilot = opened(source)
     at = pilot.position(system, of="those of the pilot")
     free = np.stack([values.ravel() for values in pilot.free(at).values()], 1)
     middle = ((np.arange(truths) + 0.5) / truths * len(free)).astype(np.int64)
-    return pilot.family, free[rng.permutation(len(free))[middle]]
+    whose = f"{pilot.systems[at]} on {pilot.attempted(at)}"
+    return pilot.family, free[rng.permutation(len(free))[middle]], whose
 
 
 def _free(family: Family, values: dict[str, Floats]) -> Iterable[Floats]:

@@ -62,8 +62,8 @@ def attempted(benchmarks: Sequence[str], problems: Ints, attempts: Ints) -> str:
         low, high = int(values.min()), int(values.max())
         return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
-    many = span(problems)
-    return f"{where}: {many} problem{'' if many == '1' else 's'}, n = {span(attempts)}"
+    many, each = span(problems), " each" if len(sets) > 1 else ""
+    return f"{where}: {many} problem{'' if many == '1' else 's'}{each}, n = {span(attempts)}"
 
 
 @dataclass(frozen=True, eq=False)

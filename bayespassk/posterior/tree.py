@@ -97,7 +97,8 @@ def _variables(
         own = [IN_TREE.get(dim, dim) for dim in dims[name]]
         data[name] = ((*OUTER, *own), values[name] if own else values[name][..., 0])
         coords |= {IN_TREE.get(d, d): list(labels[d]) for d in dims[name] if d != "system"}
-    natural = family.natural({name: values[name] for name in free})
+    with np.errstate(over="ignore"):  # a draw of a wide prior may be larger than any number
+        natural = family.natural({name: values[name] for name in free})
     data |= {name: ((*OUTER, "system"), value) for name, value in natural.items()}
     return xr.Dataset(data, coords)
 

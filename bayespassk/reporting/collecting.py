@@ -171,6 +171,7 @@ def collect(
         "pooling": _pooled(fit, beside, shares is None),
         "comparison": comparison,
         "checks": {
+            "family": name,
             "replicated": found.sizes["sample"],
             "stopping": found.attrs["stopping"],
             "rows": as_records(summarize_check(found)),
@@ -179,8 +180,9 @@ def collect(
             "modelled": dependence(fit.family) is not None,
             "rows": as_records(independence(counts, random_seed=seed)),
         },
-        "agreement": _agreement(fit),
+        "agreement": _agreement(fits, shares is not None),
         "sensitivity": {
+            "family": name,
             "target": first,
             "rows": [
                 row
@@ -196,11 +198,20 @@ def collect(
     return Findings(data, fit, counts, curves, found, table, families)
 
 
-def _agreement(fit: Fitted) -> dict[str, Any]:
-    """Return how the family agrees with the attempts, and which others do where it does not."""
+def _agreement(fits: Mapping[str, Fitted], average: bool) -> dict[str, Any]:
+    """Return how the family agrees with the attempts, and which others do where it does not.
+
+    Of an average also how the other families do that it is made of.
+    """
+    (name, fit), *rest = fits.items()
     rows = agreements(fit)
     others = explained(fit, rows)
-    return {"rows": rows, "explained": None if others is None else as_records(others)}
+    return {
+        "family": name,
+        "rows": rows,
+        "explained": None if others is None else as_records(others),
+        "averaged": {one: agreements(other) for one, other in rest} if average else {},
+    }
 
 
 def _curves(

@@ -82,10 +82,10 @@ def headline(data: Mapping[str, Any]) -> list[str]:
         for row in data["forecast"][target]
         if row["k"] == (sound[row["system"]] or least)
     ]
-    whose = f"Target {target}: {TARGETS[target]}. {forecaster(data)}"
+    asked = f"Target {target}: {TARGETS[target]}. {forecaster(data)}"
     if len(said) > MOST_LINES:
-        return [whose, f"{len(data['data']['systems'])} systems; see the forecasts below."]
-    return [whose, *said]
+        return [asked, f"{len(data['data']['systems'])} systems; see the forecasts below."]
+    return [asked, *said]
 
 
 def forecaster(data: Mapping[str, Any]) -> str:
@@ -96,6 +96,14 @@ def forecaster(data: Mapping[str, Any]) -> str:
     each = {name: sorted({f"{one:.2f}" for one in row.values()}) for name, row in average.items()}
     said = (f"{name} ({' to '.join(dict.fromkeys((s[0], s[-1])))})" for name, s in each.items())
     return f"The forecasts are the average of families, with weights: {', '.join(said)}."
+
+
+def _alone(data: Mapping[str, Any]) -> str:
+    """Return that what follows is not of the average, but of one family of it; or nothing."""
+    if data["asked"]["average"] is None:
+        return ""
+    name = data["asked"]["family"]
+    return f"This is of family {name} alone; the forecasts are an average that it is a part of. "
 
 
 def sections(data: Mapping[str, Any]) -> list[Section]:
@@ -208,7 +216,8 @@ def _forecast(data: Mapping[str, Any], target: str) -> Section:
     if data["pooling"]["known"]:
         blocks.append(Text("Alone: the median without what other systems lend by pooling."))
     elif data["pooling"]["pooling"] != "none":
-        blocks.append(Text("How far pooling moved each system is not known with this method."))
+        of = "of an average" if data["asked"]["average"] else "with this method"
+        blocks.append(Text(f"How far pooling moved each system is not known {of}."))
     if data["estimate"]:
         blocks.append(
             Text(
@@ -276,14 +285,14 @@ def _family(data: Mapping[str, Any]) -> Section:
         "How hard the problems are",
         (
             Text(
-                f"Family {data['asked']['family']} describes how the success probability p of an "
-                "attempt is spread over problems. Its end near p = 0, which few or no attempts "
-                "speak of, decides the forecasts at large k. In the figures, dashed line and band "
-                "are the share of problems whose p is at most that on the axis, as the family has "
-                "it, and the solid line is of the problems attempted: the share to be expected "
-                "there, given the counts of each. A grey bar is the interval in which the p of a "
-                f"problem lies with probability {_percent(data)}, the hardest at the bottom. Left "
-                "of one over the attempts, the dotted line, these say little."
+                f"{_alone(data)}Family {data['asked']['family']} describes how the success "
+                "probability p of an attempt is spread over problems. Its end near p = 0, which "
+                "few or no attempts speak of, decides the forecasts at large k. In the figures, "
+                "dashed line and band are the share of problems whose p is at most that on the "
+                "axis, as the family has it, and the solid line is of the problems attempted: the "
+                "share to be expected there, given the counts of each. A grey bar is the interval "
+                f"in which the p of a problem lies with probability {_percent(data)}, the hardest "
+                "at the bottom. Left of one over the attempts, the dotted line, these say little."
             ),
             Text(
                 "The tail exponent says how fast the problems left unsolved become fewer: with an "
@@ -377,11 +386,11 @@ def _checks(data: Mapping[str, Any]) -> Section:
         "Checks: does the family make such data?",
         (
             Text(
-                f"From the fit, {found['replicated']:,} sets of data were drawn, with attempts "
-                "ended as they were in the data. What the family expects is what 95% of them "
-                f"hold; a p-value below {FINDING} is a finding. That the family fits the attempts "
-                f"made says little about k far beyond them.{adaptive} In the figures, above, "
-                "bars hold 95% of the replicated data and dots are the data; below is each "
+                f"{_alone(data)}From the fit, {found['replicated']:,} sets of data were drawn, "
+                "with attempts ended as they were in the data. What the family expects is what 95% "
+                f"of them hold; a p-value below {FINDING} is a finding. That the family fits the "
+                f"attempts made says little about k far beyond them.{adaptive} In the figures, "
+                "above, bars hold 95% of the replicated data and dots are the data; below is each "
                 "statistic in standard deviations of replicated data, and an open dot is a finding."
             ),
             Table(
@@ -432,7 +441,8 @@ def _sensitivity(data: Mapping[str, Any]) -> Section:
         "Sensitivity: how much is prior?",
         (
             Text(
-                "Share of the prior: how much of the precision of a forecast comes from the prior "
+                f"{_alone(data)}Share of the prior: how much of the precision of a forecast comes "
+                "from the prior "
                 "instead of the attempts, found by raising each to a power near 1. "
                 f"{lent if pooled else ''}Above 0.5, together, they say more than the system's own "
                 "attempts. Shift by the prior: how far twice its weight against half of it moves "

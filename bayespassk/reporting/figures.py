@@ -11,13 +11,15 @@ import xarray as xr
 from bayespassk.asking.spread import spread_of_p
 from bayespassk.options import FINDING, TARGETS
 from bayespassk.plot import (
+    LABELLED,
     as_image,
+    for_page,
     plot_check,
     plot_compare,
     plot_forecast,
     plot_spread,
+    short,
     subplots,
-    text_of,
 )
 from bayespassk.reporting.collecting import Findings, estimates
 
@@ -28,6 +30,9 @@ __all__ = ["Figure", "figures"]
 
 CURVES = 40
 """Systems whose forecasts are drawn in one figure; the tables have all."""
+
+POINTS, WIDTH = 10.5, 4.6
+"""Of the text of figures, and inches of their width: they can be read on a phone, and printed."""
 
 PANELS = 4
 """Systems that have a figure of their own."""
@@ -58,7 +63,7 @@ class Figure:
 
 def figures(found: Findings, form: str) -> list[Figure]:
     """Return the figures as images, `form` png or svg."""
-    with warnings.catch_warnings(), text_of(11.5):  # which can be read on a phone
+    with warnings.catch_warnings(), for_page(POINTS, WIDTH):
         # Names may be in any script; tables have them where a figure cannot.
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         warnings.filterwarnings("ignore", ".*does not support .* natively", UserWarning)
@@ -97,9 +102,14 @@ def _left_out(found: Findings, most: int) -> str:
 def _forecast(found: Findings, target: str) -> _Drawn:
     each = found.curves[target]
     systems = _shown(found, CURVES)
-    ks = next(iter(each.values()))["k"].values
     number = len(systems)
-    known = np.where(_spaced(ks), estimates(found.counts, ks), np.nan)[:number]
+    ks = next(iter(each.values()))["k"].values
+    dotted = _spaced(ks)
+    if number * len(each) > LABELLED:  # rows, of the k that were asked for
+        ks = np.unique(found.data["asked"]["k"])
+        each = {what: one.sel(k=ks) for what, one in each.items()}
+        dotted = np.full(len(ks), True)
+    known = np.where(dotted, estimates(found.counts, ks), np.nan)[:number]
     attempts = int(found.fit.most_attempts[:number].max())
     truth = known
     if found.data["asked"][
@@ -129,8 +139,13 @@ def _forecast(found: Findings, target: str) -> _Drawn:
     last = draws.isel(k=[0, -1])
     low, middle, high = (last.quantile(q, ("chain", "draw")) for q in _ends(prob))
     said = "; ".join(
-        f"{name} rises from {middle.values[i, 0]:.3g} at k = {ks[0]:,} to {middle.values[i, 1]:.3g}"
-        f" at k = {ks[-1]:,} (band there {low.values[i, 1]:.3g} to {high.values[i, 1]:.3g})"
+        (
+            f"{name} rises from {middle.values[i, 0]:.3g} at k = {ks[0]:,} to "
+            if len(ks) > 1
+            else f"{name} is "
+        )
+        + f"{middle.values[i, 1]:.3g} at k = {ks[-1]:,} "
+        f"(band there {low.values[i, 1]:.3g} to {high.values[i, 1]:.3g})"
         for i, name in enumerate(draws["system"].values)
     )
     dots = " Dots are Chen's estimate from the attempts made." if np.isfinite(truth).any() else ""
@@ -197,6 +212,8 @@ def _each_family(found: Findings, i: int, system: str) -> _Drawn:
         for name, draws in found.families.items()
     ]
     draws = xr.concat(each, "system", coords="minimal", compat="override", join="exact")
+    where = [f"{short(system, 40)} on {one}" for one in draws["benchmark"].values]
+    draws = draws.assign_coords(benchmark=("system", where))
     target, prob = found.data["comparison"]["target"], found.data["asked"]["prob"]
     last = found.data["comparison"]["disagreement"]
     row = max((one for one in last if one["system"] == system), key=lambda one: one["k"])
@@ -223,7 +240,7 @@ def _worst(found: Findings) -> list[str]:
 
 
 def _check(found: Findings, i: int, system: str) -> _Drawn:
-    axes = subplots(2, 1, 5.2, 7.0)
+    axes = subplots(2, 1, WIDTH, 6.4)
     one = found.check.sel(system=[system])
     plot_check(one, ax=axes.reshape(1, 2))
     rows = [row for row in found.data["checks"]["rows"] if row["system"] == system]

@@ -76,8 +76,9 @@ def report(
         Posterior probability of the credible intervals (equal-tailed).
     weights : {"equal", "stacking", "pseudo_bma"} or mapping of str to float, optional
         The forecasts are the average of all fits with these weights, as of
-        :func:`bayespassk.average`, in place of those of the first. Checks and sensitivity are of
-        the first all the same.
+        :func:`bayespassk.average`, in place of those of the first. Checks, sensitivity, the spread
+        of p and its tail exponent are of the first all the same, and say so; whether the attempts
+        contradict a family is told of each.
     random_seed : int, optional
         Repeats all random steps; by default the seed of the first fit.
 

@@ -161,6 +161,14 @@ def _agreement(found: Mapping[str, Any]) -> Iterator[Reason]:
         )
     if len(wrong) > NAMED:
         yield WARNINGS, f"So do those at further systems: {len(wrong) - NAMED:,}."
+    for name, rows in found["averaged"].items():
+        some = [row["system"] for row in contradicted(rows)]
+        if some:
+            yield (
+                WARNINGS,
+                f"The attempts at {_some(some)} contradict family {name}, which the average is "
+                "made of, too. Without it the average may be another.",
+            )
 
 
 def _sampler(data: Mapping[str, Any]) -> Iterator[Reason]:
@@ -292,8 +300,8 @@ def _families(data: Mapping[str, Any], most: Mapping[str, int]) -> Iterator[Reas
     if data["asked"]["average"]:
         yield (
             SOUND,
-            f"The forecasts are the average of {', '.join(data['asked']['average'])}; what is said "
-            f"of checks and of the prior is of {main}.",
+            f"The forecasts are the average of {', '.join(data['asked']['average'])}; checks, how "
+            f"much is prior, the spread of p and its tail exponent are those of {main} alone.",
         )
     last = found["rows"][-1]["system"]
     row = next(r for r in found["rows"] if r["system"] == last and r["family"] == main)

@@ -129,7 +129,8 @@ def fit_many(
         Repeats the results. The seed of a fit is made of this and of its name, so that it does not
         depend on what else is fitted, in which order or where.
     progress : bool
-        Show progress on standard error: a bar in a terminal, elsewhere a line now and then.
+        Show progress: a bar in a terminal, in a notebook a line that is renewed, elsewhere a line
+        on standard error now and then.
     **options
         Of :func:`bayespassk.fit`: method, pooling, covariates, draws, tune, chains, target_accept.
 
