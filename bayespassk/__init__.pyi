@@ -1,4 +1,5 @@
 from . import dist as dist, errors as errors, estimators as estimators, verifier as verifier
+from .asking.at_least import at_least as at_least
 from .asking.budgets import budget_for as budget_for, summarize_budget as summarize_budget
 from .asking.coverage import coverage_at_cost as coverage_at_cost
 from .asking.crossings import (

@@ -387,6 +387,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "limit": optional(some_numbers),
     "log_likelihood": check_flag,
     "log": None,  # a path, or what is held in memory, which readers know
+    "m": None,  # whole numbers, a share of k or a word, which at_least knows
     "method": check_text,
     "methods": optional(some_methods),
     "most": None,  # which says how large it must be itself

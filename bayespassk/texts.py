@@ -34,6 +34,7 @@ __all__ = [
     "as_json_text",
     "as_records",
     "as_text",
+    "at_least_caption",
     "average_provenance",
     "budget_caption",
     "caption",
@@ -253,6 +254,25 @@ def caption(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
         f"{100 * table.attrs['prob']:.4g}% {kind} credible interval. n: the most attempts at a "
         f"problem; within: k is not more.\n{_alone(table, meta)}"
         f"{_beyond(table, meta)}{_family(meta)}, {_sampled(meta)}.\n"
+        f"bayespassk {meta['version']}, input sha256 {meta['input_sha256'][:16]}."
+    )
+
+
+def at_least_caption(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
+    """Return what the numbers of at least m of k are, in plain sentences."""
+    target = str(meta["target"])
+    run = "the share of the problems attempted that one new run of k attempts solves so often"
+    return (
+        f"The probability that at least m of k attempts at a problem succeed, target {target}: "
+        f"{run if target == 'realised' else TARGETS[target]}{_interval(table, meta)}"
+    )
+
+
+def _interval(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
+    """Return what a caption ends with: the interval, and where the numbers came from."""
+    return (
+        f". lower, upper: {100 * table.attrs['prob']:.4g}% equal-tailed credible interval.\n"
+        f"{_family(meta)}, {_sampled(meta)}.\n"
         f"bayespassk {meta['version']}, input sha256 {meta['input_sha256'][:16]}."
     )
 

@@ -103,6 +103,7 @@ def asked(tmp_path):
         bp.from_posterior: of | common | {"posterior": fit, "family": bp.Beta()},
         bp.agreement: seen | {"families": ["beta"]},
         bp.allocate: seen | common | {"budget": 10, "k": 10, "target": "benchmark", "strategy": "uniform", "horizon": 20, "costs": 1.0, "limit": 5, "new_problems": 0, "new_problem_cost": 0.0, "p": 0.1},
+        bp.at_least: seen | k | common | {"m": 1, "target": "benchmark"},
         bp.average: {"fits": fits, "weights": "equal", "target": "benchmark"} | k | common,
         bp.backtest: of | common | {"methods": "plug-in", "n": 4, "k": 8, "repeats": 1, "budget": None, "replicates": 10, "output": None, "format": "csv", "cores": 1, "progress": False},
         bp.budget_for: seen | common | {"pass_at_k": 0.5, "target": "benchmark"},
