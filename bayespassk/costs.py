@@ -24,6 +24,12 @@ WARM = 200
 FREEDOM = 6.0
 """Degrees of freedom of the variances over problems."""
 
+LEAST = 1.0
+"""The chi-squared is cut here: a variance is told by the others to be at most six times the middle.
+
+Without it the mean cost of a new problem would be infinite.
+"""
+
 SLOPE = 3.0
 """Prior standard deviation of the line, in standard deviations of all log costs."""
 
@@ -91,7 +97,7 @@ class CostModel:
         line, root = self.line[draws], np.linalg.cholesky(self.between[draws])
         away = np.einsum("dij,dpj->dpi", root, rng.standard_normal((*p.shape, 2)))
         mean = line[:, None, 0] + line[:, None, 1] * p[..., None] + away
-        chi2 = rng.chisquare(FREEDOM, mean.shape)
+        chi2 = np.maximum(rng.chisquare(FREEDOM, mean.shape), LEAST)
         return mean, FREEDOM * self.middle[draws][:, None] / chi2
 
 
@@ -129,7 +135,8 @@ def learn(costs: Costs, p: Floats, rng: np.random.Generator) -> CostModel:
         line, between = _line(design, mean, rng)
         mean = _means(design @ line, between, number / variance, total / variance, rng)
         left = np.maximum(squares - 2 * mean * total + number * mean**2, 0.0)
-        variance = (FREEDOM * middle + left) / rng.chisquare(FREEDOM + number)
+        chi2 = np.maximum(rng.chisquare(FREEDOM + number), LEAST)
+        variance = (FREEDOM * middle + left) / chi2
         shape_, rate = WITHIN[0] + costs.rows * FREEDOM / 2, FREEDOM / 2 * (1 / variance).sum(0)
         middle = rng.gamma(shape_, 1 / (WITHIN[1] + rate))
         if draw >= 0:

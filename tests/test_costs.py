@@ -114,3 +114,15 @@ def test_a_run_of_thousands_is_as_simulated():
     found = solved_within(np.full(shape, p), means, variances, np.inf, budget, rng)
     found = np.concatenate([each for _, each in found]).mean((0, 1))
     np.testing.assert_allclose(found, want, atol=4 * 0.5 / np.sqrt(2000))
+
+
+def test_the_mean_cost_of_a_new_problem_is_finite():
+    """A variance told by few attempts is bounded, or a draw in a million would be all of it."""
+    rng = np.random.default_rng(1)
+    p, _, costs = simulated(1, attempts=3)
+    found = learn(costs, np.tile(p, (500, 1)), rng)
+    mean, variance = found.of_new(np.full((500, 400), 0.5), slice(None), rng)
+    assert (variance <= 6.001 * found.middle[:, None]).all()
+    each = mean_cost(mean, variance)[..., 0]
+    half = each[:, ::2].mean(1), each[:, 1::2].mean(1)
+    assert np.corrcoef(*half)[0, 1] > 0.8
