@@ -221,6 +221,11 @@ def test_attempts_without_a_cost_are_left_out_and_told_of(attempts, both):
         (None, {"way": "both"}, "way must be 'serial' or 'parallel'; got 'both'"),
         (None, {"limit": 10.0}, "limit must be no less than any cost"),
         (None, {"limit": "none"}, "limit must be a number, 'auto' or None; got 'none'"),
+        (
+            None,
+            {"limit": {"z": 1e9}},
+            "limit must be of systems of the fit; got 'z', there are 'x'",
+        ),
         (None, {"limit": True}, "limit must be a positive number"),
         (None, {"way": "parallel", "target": "realised"}, "for way='parallel'; got 'realised'"),
     ],

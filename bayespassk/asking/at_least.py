@@ -112,10 +112,10 @@ def at_least(
     more problems with all or none of k solved than this says; :func:`bayespassk.independence` can
     tell.
 
-    For new problems with m or k - m up to 1,023 it is a sum of moments, exact to rounding. Beyond,
-    it is the mean of the share of problems with p above x over x ~ Beta(m, k - m + 1), by a rule
-    with up to 128 nodes, which is finer where 64 of the draws tell that it must be; it may take
-    seconds.
+    For new problems with m up to 1,024, or k - m up to 1,023, it is a sum of moments, exact to
+    rounding. Beyond, it is the mean of the share of problems with p above x over
+    x ~ Beta(m, k - m + 1), by a rule with up to 128 nodes, refined until 64 of the draws change by
+    less than 1e-6; it may take seconds.
 
     References
     ----------

@@ -23,7 +23,6 @@ from bayespassk.options import (
     check_target,
     check_values,
     is_number,
-    listed,
     shown,
     system_seed,
 )
@@ -336,6 +335,12 @@ def _costs(fitted: Fitted, attempts: "pd.DataFrame", unit: str, limit: Limit) ->
         raise CountsError(
             f"attempts must have a column {unit!r}; it has {', '.join(map(str, attempts.columns))}"
         )
+    unknown = set(limit) - set(fitted.systems) if isinstance(limit, Mapping) else set()
+    if unknown:
+        raise OptionError(
+            f"limit must be of systems of the fit; got {shown(min(map(str, unknown)))}, there are "
+            f"{', '.join(map(repr, fitted.systems))}"
+        )
     cost = _numbers(attempts[unit], unit)
     names = [name for name in ("benchmark", "system", "problem") if name in attempts]
     counts = Counts.from_attempts(attempts[[*names, "success"]])
@@ -357,7 +362,7 @@ def _costs(fitted: Fitted, attempts: "pd.DataFrame", unit: str, limit: Limit) ->
                     "cost is taken to be like what the others cost",
                     systems=[system],
                 ),
-                stacklevel=4,
+                stacklevel=3,
             )
         values = cost[known]
         most = _limit(limit, system, values)
@@ -434,7 +439,7 @@ def _limit(limit: Limit, system: str, cost: Floats) -> float:
             raise OptionError(f"limit must be a number, 'auto' or None; got {limit!r}")
         largest = float(cost.max())
         return largest if (cost == largest).sum() >= AGAIN else math.inf
-    if not is_number(limit) or not limit > 0 or np.ndim(listed(limit)[0]):
+    if not is_number(limit) or not limit > 0:
         raise OptionError(f"limit must be a positive number, 'auto' or None; got {shown(limit)}")
     if (cost > limit).any():
         raise OptionError(
