@@ -115,7 +115,8 @@ def at_least(
     For new problems with m up to 1,024, or k - m up to 1,023, it is a sum of moments, exact to
     rounding. Beyond, it is the mean of the share of problems with p above x over
     x ~ Beta(m, k - m + 1), by a rule with up to 128 nodes, refined until 64 of the draws change by
-    less than 1e-6; it may take seconds.
+    less than 1e-6; it may take seconds. "realised" draws a run at each problem: its cost grows with
+    their number.
 
     References
     ----------
