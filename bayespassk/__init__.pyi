@@ -1,9 +1,14 @@
 from . import dist as dist, errors as errors, estimators as estimators, verifier as verifier
+from .asking.at_least import at_least as at_least
 from .asking.budgets import budget_for as budget_for, summarize_budget as summarize_budget
 from .asking.coverage import coverage_at_cost as coverage_at_cost
 from .asking.crossings import (
     crossing_budget as crossing_budget,
     summarize_crossing as summarize_crossing,
+)
+from .asking.deployment import (
+    deployment_risk as deployment_risk,
+    queries_for as queries_for,
 )
 from .asking.new_system import forecast_new_system as forecast_new_system
 from .asking.pairs import difference as difference, summarize_difference as summarize_difference
@@ -16,6 +21,11 @@ from .asking.ranks import rank_systems as rank_systems
 from .asking.shares import (
     probability_impossible as probability_impossible,
     share_above as share_above,
+)
+from .asking.spending import (
+    compare_at_budget as compare_at_budget,
+    cost_per_success as cost_per_success,
+    forecast_budget as forecast_budget,
 )
 from .asking.summaries import summarize as summarize
 from .backtesting.verb import backtest as backtest
@@ -62,6 +72,7 @@ from .planning.designing import design as design
 from .planning.live import Plan as Plan
 from .plot import (
     plot_backtest as plot_backtest,
+    plot_budget as plot_budget,
     plot_check as plot_check,
     plot_compare as plot_compare,
     plot_design as plot_design,

@@ -286,6 +286,16 @@ def draws(*dims: str) -> Kind:
     return check
 
 
+def draws_at(*dims: str) -> Kind:
+    """Return the kind of arrays of draws whose last dim is one of these."""
+
+    def check(value: Any, name: str) -> None:
+        has = [dim for dim in dims if isinstance(value, xr.DataArray) and dim in value.dims]
+        draws(*DRAWS, (has or [dims[0]])[0])(value, name)
+
+    return check
+
+
 def dataset(*names: str) -> Kind:
     """Return the kind of datasets that a verb returned, with these variables."""
 
@@ -388,6 +398,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "limit": optional(some_numbers),
     "log_likelihood": check_flag,
     "log": None,  # a path, or what is held in memory, which readers know
+    "m": None,  # whole numbers, a share of k or a word, which at_least knows
     "method": check_text,
     "methods": optional(some_methods),
     "most": None,  # which says how large it must be itself
@@ -398,6 +409,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "options": None,  # those of another function, which knows them
     "output": optional(a_path),
     "p": optional(some_numbers),
+    "gumbel_tail.p": some_numbers,
     "parameters": a_mapping,
     "pass_at_k": some_numbers,
     "path": a_path,
@@ -409,12 +421,14 @@ ARGUMENTS: dict[str, Kind | None] = {
     "prob": lambda value, _name: check_interval(value, "eti"),
     "problems": whole(1, 10**8),
     "progress": check_flag,
+    "queries": some_numbers,
     "random_seed": a_seed,
     "ranks": dataset("rank"),
     "require": some_texts,
     "reading": optional(a_mapping),
     "repeats": whole_up_to(MANY),
     "replicates": whole_up_to(MANY),
+    "risk": some_numbers,
     "run": some_texts,
     "run_length": None,  # a whole number, or endless for a forecast, which check themselves
     "scores": frame("system", "method", "k", "truth", "point"),
@@ -426,11 +440,14 @@ ARGUMENTS: dict[str, Kind | None] = {
     "tail_exponent": optional(draws(*DRAWS, "k")),
     "target": lambda value, _name: check_target(value),
     "target_accept": optional(check_number),
+    "top": whole(2, MANY),
     "truth": optional(a_table_of_numbers),
     "system_from": optional(check_text),
     "truths": whole_up_to(MANY),
     "tune": optional(whole_up_to(MANY)),
     "utility": draws(*DRAWS, "k"),
+    "unit": check_text,
+    "way": check_text,
     "weights": names_or_mapping,
     "wrong_accepted": whole(0, 2**53),
     "wrong_rejected": whole(0, 2**53),
@@ -454,6 +471,7 @@ ARGUMENTS: dict[str, Kind | None] = {
     "paired_rates.plus": some_verdicts,
     "Plan.counts": a_path_or(Counts),
     "plot_compare.table": frame("system", "family", "elpd_diff", "dse"),
+    "plot_budget.forecast": draws(*DRAWS, "budget"),
     "plot_design.table": frame("k", "problems", "attempts", "half_width", "lower", "upper"),
     "plot_difference.attempts": optional(whole(0, 2**53)),
     "plot_forecast.attempts": optional(whole(0, 2**53)),
@@ -468,6 +486,13 @@ ARGUMENTS: dict[str, Kind | None] = {
     "simulate.family": a_family_itself,
     "simulate.attempts": whole(0, 2**53),
     "simulate.system": check_text,
+    "compare_at_budget.forecast": draws(*DRAWS, "budget"),
+    "cost_per_success.attempts": frame("problem", "success"),
+    "cost_per_success.limit": None,  # a number, a word, or one for each system
+    "forecast_budget.attempts": frame("problem", "success"),
+    "forecast_budget.budget": some_numbers,
+    "forecast_budget.limit": None,
+    "summarize.forecast": draws_at("k", "queries", "risk", "budget"),
     "summarize_budget.budget": draws(*DRAWS, "pass_at_k"),
     "thin.attempts": some_wholes,
 }

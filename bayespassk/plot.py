@@ -40,6 +40,7 @@ __all__ = [
     "as_image",
     "for_page",
     "plot_backtest",
+    "plot_budget",
     "plot_check",
     "plot_compare",
     "plot_design",
@@ -477,6 +478,52 @@ def plot_difference(
     _legend(ax, [line, inner, outer], names, "")
     shaded = "; shaded: k up to n" if attempts else ""
     _head(ax, difference.attrs.get("attempted", ""), f"{a} minus {b}{shaded}")
+    return ax
+
+
+def plot_budget(forecast: xr.DataArray, *, prob: float = 0.95, ax: "Axes | None" = None) -> "Axes":
+    """Return the axes with pass@budget against the budget: a line and a band for each system.
+
+    Parameters
+    ----------
+    forecast : DataArray, dims (chain, draw, system, budget)
+        From :func:`bayespassk.forecast_budget`; twenty or more budgets give smooth curves.
+    prob : float
+        Posterior probability of the bands, at each budget by itself.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Raises
+    ------
+    OptionError
+        If `prob` means nothing.
+
+    Notes
+    -----
+    Where bands of two systems overlap, one may be ahead all the same: the draws are joint over
+    budgets, and :func:`bayespassk.compare_at_budget` has the difference.
+    """
+    check_arguments("plot_budget", locals())
+    ordered = forecast.sortby("budget")
+    table = summarize(ordered, prob)
+    ax = _axes(ax, 3.8)
+    lines, names = [], []
+    for i, system in enumerate(map(str, ordered["system"].values)):
+        own = table[table["system"] == system]
+        colour, budgets = COLOURS[i % len(COLOURS)], own["budget"].to_numpy()
+        ax.fill_between(budgets, own["lower"], own["upper"], color=colour, alpha=0.2, lw=0)
+        style: dict[str, Any] = {"color": colour, "ls": STYLES[i % len(STYLES)], "lw": 1.4}
+        marker = MARKERS[i % len(MARKERS)] if len(budgets) == 1 else None
+        lines += ax.plot(budgets, own["median"], marker=marker, **style)
+        names.append(short(system))
+    ax.set(xscale="log", ylim=(0, 1))
+    unit = str(forecast.attrs.get("unit", "")).replace("_", " ")
+    _label(ax, f"budget for each problem{f', {unit}' if unit else ''}", "pass@budget")
+    _legend(ax, lines, names, "")
+    way = {"serial": "attempts one after the other", "parallel": "attempts all at once"}
+    target = str(forecast.attrs.get("target", ""))
+    how = way.get(str(forecast.attrs.get("way", "")), "")
+    _head(ax, str(forecast.attrs.get("attempted", "")), f"{target}; {how}; {prob:.0%} bands")
     return ax
 
 

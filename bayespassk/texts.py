@@ -34,6 +34,7 @@ __all__ = [
     "as_json_text",
     "as_records",
     "as_text",
+    "at_least_caption",
     "average_provenance",
     "budget_caption",
     "caption",
@@ -41,12 +42,14 @@ __all__ = [
     "check_provenance",
     "comparison_caption",
     "contrast_provenance",
+    "cost_caption",
     "counted",
     "difference_caption",
     "escaped",
     "families_verdict",
     "latexed",
     "provenance",
+    "risk_caption",
     "times",
     "verdicts_caption",
     "with_attempts",
@@ -203,18 +206,22 @@ def as_csv(table: "pd.DataFrame") -> str:
 
 
 def as_text(table: "pd.DataFrame") -> str:
-    """Return `table` as aligned text: k with thousands separators, at least two digits that count.
+    """Return `table` as aligned text: attempts with thousands separators, two digits that count.
 
     A column k/n says which k are within the attempts.
     """
     shown = table.copy()
-    shown["k"] = [f"{k:,}" for k in shown["k"]]
+    for name in shown.columns.intersection(list(WHOLE)):
+        shown[name] = [f"{k:,.0f}" if float(k).is_integer() else f"{k:,.6g}" for k in shown[name]]
     if "n" in shown:
-        shown["n"] = [f"{n:,}" for n in shown["n"]]
         shown["k/n"] = ["within" if ratio <= 1 else times(ratio) for ratio in shown["k/n"]]
-    for name in shown.columns.difference(["system", "what", "k", "n", "k/n"]):
+    for name in shown.columns.difference(["system", "what", "k/n", *WHOLE]):
         shown[name] = in_digits(shown[name])
     return str(shown.to_string(index=False))
+
+
+WHOLE = ("k", "n", "m", "queries", "budget")
+"""Columns of numbers of attempts and the like, mostly whole."""
 
 
 def in_digits(values: Iterable[float], sign: str = "") -> list[str]:
@@ -253,6 +260,58 @@ def caption(table: "pd.DataFrame", meta: dict[str, Any]) -> str:
         f"{100 * table.attrs['prob']:.4g}% {kind} credible interval. n: the most attempts at a "
         f"problem; within: k is not more.\n{_alone(table, meta)}"
         f"{_beyond(table, meta)}{_family(meta)}, {_sampled(meta)}.\n"
+        f"bayespassk {meta['version']}, input sha256 {meta['input_sha256'][:16]}."
+    )
+
+
+def at_least_caption(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
+    """Return what the numbers of at least m of k are, in plain sentences."""
+    target = str(meta["target"])
+    run = "the share of the problems attempted that one new run of k attempts solves so often"
+    return (
+        f"The probability that at least m of k attempts at a problem succeed, target {target}: "
+        f"{run if target == 'realised' else TARGETS[target]}{_interval(table, meta)}"
+    )
+
+
+def risk_caption(table: "pd.DataFrame", meta: Mapping[str, Any], k: int) -> str:
+    """Return what the numbers of a risk at deployment are, in plain sentences."""
+    source = {
+        "population": "each query is a new problem of the kind",
+        "benchmark": "each query is one of the problems attempted, at random",
+    }[str(meta["target"])]
+    return (
+        f"The probability that at least one of so many queries succeeds, each tried {k:,} "
+        f"time{'s' * (k > 1)}, target {meta['target']}: {source}. expected: successful queries, on "
+        "average. It holds for queries of the kinds that are among the problems attempted, and of "
+        f"no others{_interval(table, meta)}"
+    )
+
+
+def cost_caption(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
+    """Return what the numbers of pass@budget are, in plain sentences, and what a success costs."""
+    unit, target = on_line(str(meta["unit"])), str(meta["target"])
+    how = {
+        "serial": "attempts one after the other until one succeeds or it is spent",
+        "parallel": "as many attempts at each as it buys on average",
+    }[str(meta["way"])]
+    prices = "; ".join(
+        f"{on_line(one['system'])} {one['median']:,.4g} "
+        f"({one['lower']:,.4g} to {one['upper']:,.4g})"
+        for one in meta["cost_per_success"]
+    )
+    return (
+        f"The share of problems solved within a budget of {unit} for each: {how}. Target {target}. "
+        "bought: attempts that a budget buys, the median. Costs are log-normal given problem and "
+        f"outcome{_interval(table, meta)}\nIn {unit}, a success costs: {prices}."
+    )
+
+
+def _interval(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
+    """Return what a caption ends with: the interval, and where the numbers came from."""
+    return (
+        f". lower, upper: {100 * table.attrs['prob']:.4g}% equal-tailed credible interval.\n"
+        f"{_family(meta)}, {_sampled(meta)}.\n"
         f"bayespassk {meta['version']}, input sha256 {meta['input_sha256'][:16]}."
     )
 

@@ -21,7 +21,7 @@ PUBLIC = {
     "log_likelihood", "loo_pit", "plot_backtest", "plot_check", "plot_compare", "plot_design", "plot_difference", "plot_family", "plot_forecast", "plot_loo_pit", "prior_predictive",
     "read", "read_attempts", "read_csv", "report", "save", "sensitivity", "simulate", "summarize", "summarize_backtest", "summarize_calibration",
     "summarize_check", "summarize_crossing", "summarize_difference", "tail_exponent", "thin",
-    "budget_for", "coverage_at_cost", "pass_hat_k", "probability_impossible", "rank_systems", "share_above", "summarize_budget",
+    "at_least", "budget_for", "coverage_at_cost", "deployment_risk", "queries_for", "forecast_budget", "cost_per_success", "compare_at_budget", "plot_budget", "pass_hat_k", "probability_impossible", "rank_systems", "share_above", "summarize_budget",
 
 }  # fmt: skip
 

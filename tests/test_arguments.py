@@ -81,6 +81,15 @@ def asked(tmp_path):
     forecast = bp.forecast(fit, [1, 10])
     scores = bp.backtest(counts, ["plug-in", "brown"], n=4, k=[4, 8], repeats=2, cores=1)
     seen, of = {"fit": fit}, {"counts": counts}
+    made = [
+        (system, str(i), int(j < n), 5.0 + i + j)
+        for system, solved in (("a", SOLVED), ("b", SOLVED[::-1]))
+        for i, n in enumerate(solved)
+        for j in range(8)
+    ]
+    costs = pd.DataFrame(made, columns=["system", "problem", "success", "tokens"])
+    seen_attempts = {"fit": fit, "attempts": costs}
+    budgets = bp.forecast_budget(fit, costs, [10.0, 100.0], unit="tokens")
     k = {"k": [1, 10]}
     common = {"random_seed": 1}
     truth = bp.verifier
@@ -103,6 +112,7 @@ def asked(tmp_path):
         bp.from_posterior: of | common | {"posterior": fit, "family": bp.Beta()},
         bp.agreement: seen | {"families": ["beta"]},
         bp.allocate: seen | common | {"budget": 10, "k": 10, "target": "benchmark", "strategy": "uniform", "horizon": 20, "costs": 1.0, "limit": 5, "new_problems": 0, "new_problem_cost": 0.0, "p": 0.1},
+        bp.at_least: seen | k | common | {"m": 1, "target": "benchmark"},
         bp.average: {"fits": fits, "weights": "equal", "target": "benchmark"} | k | common,
         bp.backtest: of | common | {"methods": "plug-in", "n": 4, "k": 8, "repeats": 1, "budget": None, "replicates": 10, "output": None, "format": "csv", "cores": 1, "progress": False},
         bp.budget_for: seen | common | {"pass_at_k": 0.5, "target": "benchmark"},
@@ -112,6 +122,13 @@ def asked(tmp_path):
         bp.compare: {"fits": fits, "exact": False, "progress": False},
         bp.coverage_at_cost: seen | common | {"cost": [1, 10], "target": "benchmark"},
         bp.crossing_budget: seen | common | {"a": "a", "b": "b", "target": "benchmark", "most": 100},
+        bp.forecast_budget: seen_attempts | common | {"budget": [10.0, 100.0], "unit": "tokens", "way": "serial", "target": "benchmark", "limit": None},
+        bp.cost_per_success: seen_attempts | common | {"unit": "tokens", "target": "benchmark", "limit": None},
+        bp.compare_at_budget: {"forecast": budgets, "a": "a", "b": "b", "prob": 0.9},
+        bp.plot_budget: {"forecast": budgets, "prob": 0.9, "ax": None},
+        bp.deployment_risk: seen | common | {"queries": [1, 100], "k": 2, "target": "population"},
+        bp.queries_for: seen | common | {"risk": 0.5, "k": 2, "target": "population"},
+        bp.estimators.gumbel_tail: {"p": [0.1, 0.2, 0.3], "queries": 100, "top": 2},
         bp.design: {"source": bp.Beta(), "problems": 10, "attempts": 10, "k": 10, "target": "benchmark", "prob": 0.9, "system": None, "truths": 2} | common,
         bp.diagnostics: seen,
         bp.difference: seen | k | common | {"a": "a", "b": "b", "target": "benchmark"},

@@ -43,11 +43,14 @@ class Kind:
         Groups of problems with the same parameters.
     shares : array, dims (part,)
         Which share of the problems is of each.
+    system : str
+        The label of the system.
     """
 
     family: Family
     parts: Sequence[Part]
     shares: Floats
+    system: str = ""
 
     @classmethod
     def of(cls, fitted: Fitted, system: int, at: Mapping[str, Any] | None = None) -> "Kind":
@@ -55,10 +58,10 @@ class Kind:
         if at is not None:
             (first, *_) = fitted.parts[system]
             part = first._replace(parameters=_parameters_at(fitted, system, at))
-            return cls(fitted.family, (part,), np.ones(1))
+            return cls(fitted.family, (part,), np.ones(1), fitted.systems[system])
         parts = fitted.parts[system]
         problems = np.array([len(part.rows) for part in parts])
-        return cls(fitted.family, parts, problems / problems.sum())
+        return cls(fitted.family, parts, problems / problems.sum(), fitted.systems[system])
 
     @property
     def problems(self) -> int:

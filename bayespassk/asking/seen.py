@@ -78,6 +78,7 @@ class Seen:
         self.parts = fitted.parts[system] if rows is None else fitted.parts_of(system, rows)
         self.problems = int(sum(part.cells.problems.sum() for part in self.parts))
         """How many problems there are."""
+        self.system = fitted.systems[system]
         self.shape = fitted.shape
         self.seed = system_seed(seed, fitted.systems[system])
 
@@ -159,6 +160,20 @@ class Seen:
                 for part in self.parts
             ]
             yield draws, np.concatenate(drawn, axis=1), rng
+
+    def each_row(self) -> tuple[Floats, Ints]:
+        """Return draws of the p of every problem, dims (draw, problem), and which row each is."""
+        rng = np.random.default_rng([self.seed, 9])
+        drawn = [
+            self.family.draw_seen(
+                {name: value.ravel() for name, value in part.parameters.items()},
+                rng,
+                part.cells.successes[part.cells.inverse],
+                part.cells.failures[part.cells.inverse],
+            )
+            for part in self.parts
+        ]
+        return np.concatenate(drawn, axis=1), np.concatenate([part.rows for part in self.parts])
 
     def of_log(self, attempts: Ints, ks: Ints, draws: int = 1000) -> Floats:
         """Return Chen's estimate from a longer log, of which the fit saw a part: dims (draw, k).

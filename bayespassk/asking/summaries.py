@@ -32,7 +32,8 @@ def summarize(
     Parameters
     ----------
     forecast : DataArray, dims (chain, draw, system, k)
-        From :func:`forecast`, or anything with these dims computed from it.
+        From :func:`forecast`, or anything with these dims computed from it. In place of k the last
+        dim may be queries (:func:`deployment_risk`) or risk (:func:`queries_for`).
     prob : float
         Posterior probability of the interval, between 0 and 1.
     kind : {"eti", "hdi"}
@@ -41,10 +42,10 @@ def summarize(
     Returns
     -------
     pandas.DataFrame
-        Columns system, k, mean, median, lower, upper, and of a pooled forecast alone, the median of
-        the system by itself where it is known; one row for each system and k. The interval is of
-        each k by itself, not of the whole curve at once; of draws with NaN it is NaN. Its ``attrs``
-        hold `prob` and `kind`. Where draws are of NUTS and a Monte Carlo
+        Columns system, k (or what the dim is), mean, median, lower, upper, and of a pooled forecast
+        alone, the median of the system by itself where it is known; one row for each system and k.
+        The interval is of each k by itself, not of the whole curve at once; of draws with NaN it is
+        NaN. Its ``attrs`` hold `prob` and `kind`. Where draws are of NUTS and a Monte Carlo
         standard error is more than 2% of the width of an interval, there are also mcse_mean and,
         of equal-tailed intervals, mcse_lower and mcse_upper: how far another seed would move these.
 
@@ -64,7 +65,8 @@ def summarize(
     import pandas as pd
 
     check_interval(prob, kind)
-    values = forecast.transpose("system", "k", "chain", "draw").values
+    (dim,) = (str(one) for one in forecast.dims if one not in ("chain", "draw", "system"))
+    values = forecast.transpose("system", dim, "chain", "draw").values
     draws = values.reshape(*values.shape[:2], -1)
     if kind == "eti":
         interval = np.moveaxis(np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2], axis=-1), 0, -1)
@@ -73,12 +75,12 @@ def summarize(
 
         interval = np.asarray(array_stats.hdi(draws, prob))
         interval[np.isnan(draws).any(-1)] = np.nan  # which ArviZ leaves out
-        _warn_of_modes(forecast, draws, interval, prob)
-    systems, ks = forecast["system"].values, forecast["k"].values
+        _warn_of_modes(forecast, dim, draws, interval, prob)
+    systems, ks = forecast["system"].values, forecast[dim].values
     table = pd.DataFrame(
         {
             "system": np.repeat(systems, len(ks)),
-            "k": np.tile(ks, len(systems)),
+            dim: np.tile(ks, len(systems)),
             "mean": draws.mean(-1).ravel(),
             "median": np.median(draws, axis=-1).ravel(),
             "lower": interval[..., 0].ravel(),
@@ -93,17 +95,19 @@ def summarize(
             for name, error in zip(("mcse_mean", "mcse_lower", "mcse_upper"), errors, strict=False):
                 table[name] = error.ravel()
             _warn(share, [str(name) for name in systems])
-    alone = medians_alone(forecast.transpose(..., "system", "k"), np.median(draws, axis=-1))
+    alone = medians_alone(forecast.transpose(..., "system", dim), np.median(draws, axis=-1))
     if alone is not None:
         table[ALONE] = alone.ravel()
     table.attrs = {"prob": prob, "kind": kind}
     return table
 
 
-def _warn_of_modes(forecast: xr.DataArray, draws: Floats, interval: Floats, prob: float) -> None:
+def _warn_of_modes(
+    forecast: xr.DataArray, dim: str, draws: Floats, interval: Floats, prob: float
+) -> None:
     """Warn where an interval of highest density has a valley between two modes."""
     for i, system in enumerate(forecast["system"].values):
-        for j, k in enumerate(forecast["k"].values):
+        for j, k in enumerate(forecast[dim].values):
             low, high = interval[i, j]
             if not low < high:
                 continue
@@ -115,8 +119,9 @@ def _warn_of_modes(forecast: xr.DataArray, draws: Floats, interval: Floats, prob
             if (valley & (share > LEAST) & (share < 1 - LEAST)).any():
                 warnings.warn(
                     ForecastWarning(
-                        f"the {prob:.0%} highest-density interval at k = {k:,} of {str(system)!r} "
-                        "spans two modes and what lies between, where there is little: use "
+                        f"the {prob:.0%} highest-density interval at {dim} = {k:,} of "
+                        f"{str(system)!r} spans two modes and what lies between, where there is "
+                        "little: use "
                         "kind='eti', or look at the draws",
                         systems=[str(system)],
                         k=int(k),

@@ -2,6 +2,7 @@
 
 from bayespassk.cli import (  # noqa: F401 -- their commands register on the group
     asking,
+    budgeting,
     demo,
     fitting,
     gating,

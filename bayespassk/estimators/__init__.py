@@ -8,6 +8,7 @@ from bayespassk.estimators.beta_binomial import beta_binomial_mle
 from bayespassk.estimators.bootstrapping import bootstrap
 from bayespassk.estimators.combinatorial import chen
 from bayespassk.estimators.exponentiated_power_law import brown
+from bayespassk.estimators.extreme_values import gumbel_tail
 from bayespassk.estimators.histogram_beta import discretised_beta
 from bayespassk.estimators.independent_beta import bayes_at_n
 from bayespassk.estimators.line import log_log
@@ -26,6 +27,7 @@ __all__ = [
     "brown",
     "chen",
     "discretised_beta",
+    "gumbel_tail",
     "log_log",
     "plug_in",
     "saber_anchored",
