@@ -139,6 +139,7 @@ def asked(tmp_path):
         bp.fit_many: of | common | {"by": "system", "family": bp.Beta(), "k": [1, 10], "target": "benchmark", "prob": 0.9, "reading": None, "output": None, "client": None, "cores": 1, "progress": False},
         bp.forecast: seen | k | common | {"target": "benchmark", "at": None},
         bp.forecast_new_system: seen | k | common | {"benchmark": None, "at": None},
+        bp.gate: seen | common | {"require": "a > b at pass@1", "prob": 0.9, "against": fit, "target": "benchmark"},
         bp.independence: {"attempts": attempts, "permutations": 20} | common,
         bp.load: {"path": tmp_path / "fit.nc"},
         bp.load_example: {"name": "simulated"},

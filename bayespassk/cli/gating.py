@@ -17,7 +17,7 @@ from bayespassk.cli.options import (
     target_option,
 )
 from bayespassk.cli.printing import check_outputs, show
-from bayespassk.cli.sources import fit_of
+from bayespassk.cli.sources import baseline_of, fit_of
 from bayespassk.errors import SamplingError
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def gate_command(
     check_target(target)
     check_outputs(output)
     try:
+        baseline = None if against is None else baseline_of(against, seed=seed, **options)
         fit = fit_of(source, seed=seed, **options)
-        baseline = None if against is None else fit_of(against, seed=seed, **options)
         found = gate(fit, require, prob=prob, against=baseline, target=target, random_seed=seed)
         _show(found, fit, baseline, target, form, output)
     except BrokenPipeError:  # whoever reads has had enough; the status is for whoever waits

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bayespassk.families import Family
 
 __all__ = [
+    "baseline_of",
     "families_of",
     "fit_families",
     "fit_log",
@@ -58,10 +59,19 @@ def saved_fit(source: str, *, warn: bool = True) -> "xr.DataTree | None":
     """
     if not _is_netcdf(source):
         return None
+    _refuse_fitting_options()
+    return _loaded(source, warn)
+
+
+def baseline_of(source: str, **options: Any) -> "xr.DataTree":
+    """Return the fit in a file, whatever options say how another log is fitted, or one to a log."""
+    return _loaded(source, True) if _is_netcdf(source) else fit_log(source, **options)
+
+
+def _loaded(source: str, warn: bool) -> "xr.DataTree":
     from bayespassk.posterior.diagnostics import diagnostics
     from bayespassk.posterior.saving import load
 
-    _refuse_fitting_options()
     fit = load(source)
     if warn:
         diagnostics(fit).warn()

@@ -18,7 +18,17 @@ from bayespassk.logs.documents import Document
 from bayespassk.logs.files import capped, guarded, opened_document, zipfile
 from bayespassk.logs.peeking import Peek
 
-__all__ = ["accompanies", "arranged", "header_of", "is_log", "is_one", "read", "read_object"]
+__all__ = [
+    "WORDS",
+    "accompanies",
+    "arranged",
+    "header_of",
+    "is_log",
+    "is_one",
+    "read",
+    "read_object",
+    "values_of",
+]
 
 HEADER, STARTED = "header.json", "_journal/start.json"
 SUMMARIES, JOURNAL = "summaries.json", "_journal/summaries/"
@@ -94,6 +104,8 @@ def read_object(
     found = _Log(tally, scorer, Outcome(threshold=threshold, values=values, words=WORDS))
     found.status = log.status
     found.begin(log.eval.model_dump(mode="json"))
+    if getattr(log, "results", None) is not None:
+        _stopped_early(found, log.results.model_dump(mode="json", include={"early_stopping"}))
     for sample in log.samples or ():
         found.add(sample.model_dump(mode="json", include={*WANTED, *ABOUT, "output"}))
     found.finish()
@@ -306,7 +318,7 @@ class _Log:
 
     def _score(self, scores: Mapping[str, Any], where: str) -> Any:
         """Return the value of the chosen scorer, or None if there is none."""
-        found = dict(_values(scores, where))
+        found = dict(values_of(scores, where))
         self.scorers |= dict.fromkeys(found)
         if self.scorer is not None:
             return found.get(self.scorer)
@@ -337,7 +349,7 @@ def _about(sample: Mapping[str, Any]) -> dict[str, Any]:
     return found | {"dollars": sum(costs) if costs else None}
 
 
-def _values(scores: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
+def values_of(scores: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
     """Yield the values of scores by name; those of a value with keys as "scorer.key"."""
     for name, score in scores.items():
         if not isinstance(score, dict) or "value" not in score:

@@ -536,7 +536,8 @@ def _provenance(data: Mapping[str, Any]) -> Section:
         ]
     log = data["data"]["log"]
     if log is not None:
-        files = zip(log["files"], log["sha256"], strict=True)
+        hashes = log["sha256"] or ["none: it was held in memory"] * len(log["files"])
+        files = zip(log["files"], hashes, strict=True)
         rows += [(f"SHA-256 of {file}", sha) for file, sha in files]
     return Section(
         "provenance",

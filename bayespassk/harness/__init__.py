@@ -1,0 +1,1 @@
+"""In the place where attempts are made: Inspect, pytest."""
