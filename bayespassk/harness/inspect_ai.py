@@ -2,8 +2,10 @@
 
 import logging
 import threading
+import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +184,8 @@ class NarrowEnough:
                 return self._over
             later = epoch > self._first
             if later and not self._queue.total():
-                self._look(epoch)
+                with _quietly():
+                    self._look(epoch)
             if self._over is not None:
                 return self._over
             if later and self._looked and not self._queue[name]:
@@ -246,8 +249,17 @@ class NarrowEnough:
                 "family": asked["family"].full_name,
                 "budget": self._budget,
             }
-            band = self._plan(counts, 1.0).band
+            with _quietly():
+                band = self._plan(counts, 1.0).band
             if band is not None:
                 row = band.iloc[0]
                 found |= {name: float(row[name]) for name in ("median", "lower", "upper")}
             return found
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Leave out what is warned of where attempts are few: that more are to be made is the point."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 @hooks(name="bayespassk_report", description="A report of pass@k when a task ends.")
-class Report(Hooks):
+class Report(Hooks):  # type: ignore[misc]  # Inspect need not be installed
     """Inspect's hook that writes a report of each task to the folder that the environment names.
 
     ``BAYESPASSK_REPORT=reports inspect eval task.py --epochs 20`` leaves ``reports/<log>.html``. A
