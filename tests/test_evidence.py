@@ -330,3 +330,33 @@ def test_a_verb_that_does_not_know_them_refuses_the_fit(fit, ask):
 def test_a_verb_that_does_not_know_them_refuses_the_counts(ask):
     with pytest.raises(bp.errors.OptionError, match="log_p"):
         ask(counts())
+
+
+def test_many_problems_alike_beside_one_estimate():
+    rng = np.random.default_rng(2)
+    c = np.sort(rng.binomial(30, rng.beta(0.2, 4.0, 160)))
+    assert (c == 0).sum() > 80
+    plain = {"problem": range(160), "attempts": [30] * 160, "successes": c}
+    one = {
+        name: np.append([value], [NAN] * 159) for name, value in (("log_p", -5), ("log_p_se", 20))
+    }
+    fits = [
+        bp.fit(
+            bp.Counts(**plain, **more), bp.ZeroInflated(bp.Beta()), random_seed=1, progress=False
+        )
+        for more in ({}, one)
+    ]  # an estimate that says next to nothing, but that the problem is not impossible
+    for target in ("benchmark", "realised", "population"):
+        first, second = (quiet(bp.forecast, each, [10, 300], target) for each in fits)
+        quantiles = [
+            each.quantile([0.025, 0.5, 0.975], ("chain", "draw")) for each in (first, second)
+        ]
+        assert np.abs(quantiles[0] - quantiles[1]).max() < 0.02
+
+
+def test_clusters_and_many_fits_take_them(tmp_path):
+    clustered = counts(cluster=list("uuvvww"))
+    one = bp.fit(clustered, bp.Beta(), random_seed=1, progress=False)
+    assert np.isfinite(quiet(bp.forecast, one, 1e4, "population")).all()
+    table = bp.fit_many(counts(), family="beta", k=[10_000], output=tmp_path / "out", cores=1)
+    assert (table["status"] == "ok").all(), table.to_dict("records")
