@@ -197,11 +197,29 @@ def a_path_or(*others: type) -> Kind:
     def check(value: Any, name: str) -> None:
         if not isinstance(value, others):
             a_path(value, name)
+        without_evidence(value, name)
 
     return check
 
 
 def counts(value: Any, name: str) -> None:
+    """Check counts, without estimates of log p, which few functions know what to do with."""
+    counts_and_evidence(value, name)
+    without_evidence(value, name)
+
+
+def without_evidence(value: Any, name: str) -> None:
+    """Check that counts, or those in a mapping, hold no estimates of log p."""
+    for one in value.values() if isinstance(value, Mapping) else [value]:
+        if isinstance(one, Counts) and one.evidence is not None:
+            raise OptionError(
+                f"{name} must hold attempts alone; these have log_p, estimates of log p, which "
+                "bp.fit makes use of and this does not. What to do: leave log_p out, and the "
+                "problems that have no attempts"
+            )
+
+
+def counts_and_evidence(value: Any, name: str) -> None:
     """Check counts."""
     if not isinstance(value, Counts):
         raise OptionError(
@@ -338,6 +356,7 @@ def attempts_or_counts(value: Any, name: str) -> None:
     """Check a table of attempts, or counts."""
     if not isinstance(value, Counts):
         frame()(value, name)
+    without_evidence(value, name)
 
 
 def counts_or_logs(value: Any, name: str) -> None:
@@ -463,6 +482,8 @@ ARGUMENTS: dict[str, Kind | None] = {
     "design.source": a_family_or_fit,
     "fit.draws": optional(whole_up_to(MANY)),
     "fit_many.by": some_texts,
+    "fit.counts": counts_and_evidence,
+    "thin.counts": counts_and_evidence,
     "fit_many.counts": counts_or_logs,
     "from_posterior.family": a_family_itself,
     "independence.attempts": attempts_or_counts,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bayespassk import cells
 from bayespassk.errors import CountsError, OptionError
+from bayespassk.evidence import EVIDENCE, LEAST_SE, LOWEST, Evidence
 from bayespassk.options import shown
 from bayespassk.runs import Runs
 from bayespassk.terminal import html_table, visible
@@ -142,6 +143,13 @@ class Counts:
         What the problem has in common with others: a subject, a repository, the template that it
         is a paraphrase of. Problems of one cluster are no independent witnesses of what new
         problems are like, which :func:`bayespassk.fit` takes account of.
+    log_p, log_p_se : sequence of float, dims (row,), optional
+        Evidence below 1/n: an estimate of the natural logarithm of p, from importance sampling or
+        exact log-probabilities, -700 to 0, and its standard error, 1e-6 or more; both NaN (or None)
+        where a problem has counts only. The estimate is taken for normal about log p with that
+        standard error, and for independent of the attempts: of a problem with both, the two
+        multiply. A problem with no attempts has attempts = 0. :func:`bayespassk.fit` and
+        :func:`bayespassk.forecast` make use of it; what does not refuses such counts.
     runs : Runs, optional
         How attempts divide into runs, of which :class:`bayespassk.Dependent` makes use;
         :meth:`from_runs` and :meth:`from_attempts` set it.
@@ -171,6 +179,8 @@ class Counts:
     stopping: str = "fixed"
     covariates: Any = field(default_factory=dict)
     cluster: Any = None
+    log_p: Any = None
+    log_p_se: Any = None
     runs: Runs | None = None
     provenance: Provenance | None = None
 
@@ -219,6 +229,7 @@ class Counts:
         object.__setattr__(self, "covariates", MappingProxyType(covariates))
         if self.cluster is not None:
             object.__setattr__(self, "cluster", _text(self.cluster, "cluster", length))
+        self._set_evidence(rows, length)
         if self.runs is not None:
             self.runs.check(numbers["attempts"], numbers["successes"])
         rows.require(
@@ -229,6 +240,58 @@ class Counts:
         self.systems  # noqa: B018 -- raises if the labels of two systems cannot be told apart
         if size is not None:
             _require_batches(self, rows, size)
+
+    def _set_evidence(self, rows: "_Rows", length: int) -> None:
+        """Check the estimates of log p, and hold them; or None, where no problem has one."""
+        if self.log_p is None and self.log_p_se is None:
+            return
+        for name in EVIDENCE:
+            if getattr(self, name) is None:
+                raise CountsError(
+                    f"log_p and log_p_se must be there together: {name} is not. What to do: give "
+                    "each estimate of log p its standard error"
+                )
+        columns: dict[str, Any] = {
+            name: _floats(getattr(self, name), name, length, rows) for name in EVIDENCE
+        }
+        log_p, se = columns.values()
+        rows.raw |= columns
+        rows.require(
+            np.isnan(log_p) == np.isnan(se),
+            "log_p and log_p_se must be there together",
+            "give each estimate of log p its standard error, and leave both empty for no estimate",
+        )
+        rows.require(
+            ~(log_p > 0),
+            "log_p must not be above 0",
+            "give the natural logarithm of a probability, not the probability",
+        )
+        rows.require(
+            ~(log_p < LOWEST),
+            f"log_p must be at least {LOWEST:g}, and finite",
+            "a probability of 0 is no estimate: give counts, or leave the estimate out",
+        )
+        rows.require(
+            ~(se < LEAST_SE) & ~np.isinf(se),
+            f"log_p_se must be finite and at least {LEAST_SE:g}",
+            "give the standard error of log p; of an exact log-probability the least there is",
+        )
+        if not np.isfinite(log_p).any():
+            columns = dict.fromkeys(EVIDENCE)
+        elif self.runs is not None:
+            raise CountsError(
+                "log_p must not be there where attempts divide into runs. What to do: add up the "
+                "runs of each problem"
+            )
+        for name, values in columns.items():
+            if values is not None:
+                values.flags.writeable = False
+            object.__setattr__(self, name, values)
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """The estimates of log p, dims (row,) each; None if no problem has one."""
+        return None if self.log_p is None else Evidence(self.log_p, self.log_p_se)
 
     @classmethod
     def from_dataframe(
@@ -244,10 +307,10 @@ class Counts:
         Parameters
         ----------
         frame : pandas.DataFrame or polars.DataFrame
-            Also taken from it, where there: columns system, benchmark and cluster. With a column
-            run, there is one row for each run at a problem; see :meth:`from_runs`. Levels of the
-            index that have names are columns too. Others are ignored, but one that is called model
-            or llm, where there is no system, is refused.
+            Also taken from it, where there: columns system, benchmark, cluster, log_p and
+            log_p_se. With a column run, there is one row for each run at a problem; see
+            :meth:`from_runs`. Levels of the index that have names are columns too. Others
+            are ignored, but one that is called model or llm, where there is no system, is refused.
         stopping : str, default "fixed"
             How the attempts at a problem were ended; see :class:`Counts`.
         covariates : sequence of str
@@ -285,7 +348,9 @@ class Counts:
         if "run" in frame:
             return cls.from_runs(frame, stopping=stopping, covariates=covariates)
         found: dict[str, Any] = {
-            name: frame[name].to_numpy() for name in (*COLUMNS, "cluster") if name in frame
+            name: frame[name].to_numpy()
+            for name in (*COLUMNS, "cluster", *EVIDENCE)
+            if name in frame
         }
         kept = {name: frame[name].to_numpy() for name in covariates}
         return cls(**found, stopping=stopping, covariates=kept)
@@ -320,6 +385,11 @@ class Counts:
         Counts: 2 rows, 1 system, 40 attempts a problem, 0 rows without success, 2 runs
         """
         covariates = [covariates] if isinstance(covariates, str) else list(covariates)
+        if given := [name for name in EVIDENCE if name in frame and name not in covariates]:
+            raise CountsError(
+                f"{given[0]} must not be there where attempts divide into runs. What to do: add up "
+                "the runs of each problem, or remove the column"
+            )
         needed = ("problem", "run", "attempts", "successes")
         missing = [name for name in (*needed, *covariates) if name not in frame]
         if missing:
@@ -403,13 +473,15 @@ class Counts:
     def to_dataframe(self) -> "pd.DataFrame":
         """Return a table with columns benchmark, system, problem, attempts, successes, covariates.
 
-        And cluster, if there are any; with runs, column run and one row for each run at a problem.
+        And cluster, log_p and log_p_se, if there are any; with runs, column run and one row for
+        each run at a problem.
         The stopping rule is not in it: give it again to :meth:`from_dataframe`.
         """
         import pandas as pd
 
         columns = {name: getattr(self, name) for name in COLUMNS}
         columns |= {} if self.cluster is None else {"cluster": self.cluster}
+        columns |= {} if self.log_p is None else {name: getattr(self, name) for name in EVIDENCE}
         frame = pd.DataFrame(columns | dict(self.covariates))
         if self.runs is None:
             return frame
@@ -425,6 +497,10 @@ class Counts:
             yield f"covariate {name}", np.array([str(value) for value in values], dtype=object)
         if self.cluster is not None:
             yield "cluster", self.cluster
+        if self.log_p is not None:
+            for name in EVIDENCE:  # as whole numbers of the same bits; there is one NaN
+                bits = np.where(np.isnan(getattr(self, name)), np.nan, getattr(self, name))
+                yield name, bits.astype("<f8").view("<i8")
         if self.runs is not None:
             yield from ((f"run {name}", values) for name, values in self.runs.columns().items())
             yield "runs", np.array(self.runs.names, dtype=object)
@@ -432,6 +508,7 @@ class Counts:
     def __reduce__(self) -> tuple[Any, ...]:
         fields: dict[str, Any] = {name: getattr(self, name) for name in COLUMNS}
         fields |= {"stopping": self.stopping, "covariates": dict(self.covariates)}
+        fields |= {name: getattr(self, name) for name in EVIDENCE}
         fields |= {"cluster": self.cluster, "runs": self.runs, "provenance": self.provenance}
         return partial(Counts, **fields), ()
 
@@ -457,6 +534,7 @@ class Counts:
             f"{'' if self.stopping == 'fixed' else f', stopping {self.stopping!r}'}"
             f"{'' if self.runs is None else f', {_count(len(self.runs.names), "run")}'}"
             f"{'' if self.cluster is None else f', {_count(len(set(self.cluster)), "cluster")}'}"
+            f"{'' if self.log_p is None else f', log p of {np.isfinite(self.log_p).sum():,}'}"
         )
 
     def _repr_html_(self) -> str:
@@ -569,6 +647,8 @@ class Counts:
             stopping=self.stopping,
             covariates=kept,
             cluster=None if self.cluster is None else self.cluster[rows],
+            log_p=None if self.log_p is None else self.log_p[rows],
+            log_p_se=None if self.log_p_se is None else self.log_p_se[rows],
             runs=None if self.runs is None or counted else self.runs.of_rows(np.asarray(rows)),
             provenance=self.provenance,
         )
@@ -809,6 +889,45 @@ def _length(values: Any, name: str) -> int:
     return len(values)
 
 
+def _floats(values: Any, name: str, length: int, rows: _Rows) -> NDArray[np.float64]:
+    """Return a column of numbers, NaN where there is none."""
+    import pandas as pd
+
+    _check_column(values, name)
+    if _length(values, name) != length:
+        raise CountsError(
+            f"{name} must have one value for each of the {length} problems; got {len(values)}"
+        )
+    given = list(values)
+    rows.raw[name] = given
+    blank = [
+        value is None or value is pd.NA or (isinstance(value, str) and not value.strip())
+        for value in given
+    ]
+    numbers = np.array(
+        [np.nan if empty else _float(v) for v, empty in zip(given, blank, strict=True)]
+    )
+    missing = [isinstance(value, float | np.floating) and bool(np.isnan(value)) for value in given]
+    rows.require(
+        ~np.isnan(numbers) | np.array(blank) | np.array(missing),
+        f"{name} must be numbers",
+        "remove text and units, and leave it empty where there is no estimate",
+    )
+    return numbers
+
+
+def _float(value: Any) -> float:
+    """Return a number, also one that is written as text; NaN for what is none."""
+    if isinstance(value, bool | np.bool_ | complex | np.ndarray):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
 def _text(values: Any, name: str, length: int) -> NDArray[Any]:
     """Return names as an object array of text, one name repeated for all rows."""
     if isinstance(values, str):
@@ -852,7 +971,7 @@ def _covariate(values: Any, name: str, length: int) -> NDArray[Any]:
     """Return a covariate as numbers or text, read-only."""
     import pandas as pd
 
-    if name in COLUMNS:
+    if name in (*COLUMNS, *EVIDENCE):
         raise CountsError(f"a covariate must not be called {name!r}: that is a column of its own")
     if not name.strip() or "/" in name or "`" in name:
         raise CountsError(

@@ -133,7 +133,8 @@ def thin(counts: Counts, attempts: ArrayLike, *, random_seed: int | None = None)
     counts : Counts
         A log whose attempts were fixed in advance; not one that stopped at a success.
     attempts : int or array of int, dims (row,)
-        Attempts to keep at each problem; of an array, one number for each row, 0 among them.
+        Attempts to keep at each problem; of an array, one number for each row, 0 among them. Of a
+        problem without attempts whose log p was estimated, none. Estimates of log p stay.
     random_seed : int, optional
         Repeats the result.
 
@@ -162,6 +163,8 @@ def thin(counts: Counts, attempts: ArrayLike, *, random_seed: int | None = None)
         successes=successes,
         covariates=counts.covariates,
         cluster=counts.cluster,
+        log_p=counts.log_p,
+        log_p_se=counts.log_p_se,
         provenance=counts.provenance,
     )
 
@@ -170,13 +173,15 @@ def _to_keep(counts: Counts, attempts: ArrayLike) -> NDArray[np.int64]:
     """Return the attempts to keep at each row, or raise an error if they were not made."""
     given = np.asarray(attempts)
     if given.ndim == 0:
-        least = int(counts.attempts.min())
+        only = np.zeros(len(counts), bool) if counts.evidence is None else counts.evidence.there
+        only = only & (counts.attempts == 0)
+        least = int(counts.attempts[~only].min(initial=2**53))
         if not 0 < given <= least:
             raise OptionError(
                 f"attempts must be from 1 to those made at every problem, of which there are as "
                 f"few as {least:,}; got {given:,}"
             )
-        return np.full(len(counts), int(given))
+        return np.where(only, 0, int(given))
     if given.shape != (len(counts),) or not np.issubdtype(given.dtype, np.integer):
         raise OptionError(
             f"attempts must be one whole number, or one for each of the {len(counts):,} rows; got "

@@ -58,7 +58,7 @@ __all__ = [
 
 def provenance(fit: xr.DataTree | Fitted, forecast: xr.DataArray | None = None) -> dict[str, Any]:
     """Return what a number must carry with it, as data that JSON can hold."""
-    fitted = opened(fit)
+    fitted = opened(fit, evidence=True)
     found, attrs = diagnostics_of(fitted), fitted.tree.attrs
     meta = {
         "version": attrs["bayespassk_version"],

@@ -113,7 +113,8 @@ def _js(attempts: Ints) -> Ints:
 
 def _of_part(fitted: Fitted, part: Part, js: Ints) -> tuple[Floats, Floats, Floats]:
     """Return sums over problems: pass@j of each draw, covariances of the estimate, the estimate."""
-    attempts = part.cells.successes + part.cells.failures
+    successes, failures = fitted.family.outcomes(part.cells.successes, part.cells.failures)
+    attempts = successes + failures
     problems = part.cells.problems
     step = max(1, -(-fitted.draws // DRAWS))
     parameters = {name: value.ravel()[::step] for name, value in part.parameters.items()}
@@ -121,7 +122,7 @@ def _of_part(fitted: Fitted, part: Part, js: Ints) -> tuple[Floats, Floats, Floa
     fail = np.exp(_log_fail(fitted.family, parameters, nodes))
     at = fail[:, np.searchsorted(nodes, js)]
     enough = attempts[:, None] >= js
-    chen = log_no_success(part.cells.successes[:, None], attempts[:, None].clip(js), js)
+    chen = log_no_success(successes[:, None], attempts[:, None].clip(js), js)
     estimate = (np.where(enough, -np.expm1(chen), 0.0) * problems[:, None]).sum(0)
     mean = (1 - at) * (enough * problems[:, None]).sum(0).astype(float)
     log_mean = np.log(fail.mean(0).clip(1e-300))

@@ -118,7 +118,7 @@ def forecast(
     ('chain', 'draw', 'system', 'k')
     """
     check_arguments("forecast", locals())
-    fitted, ks = opened(fit), check_k(k)
+    fitted, ks = opened(fit, evidence=True), check_k(k)
     question = PassAtK(ks) if run_length is None else _in_runs(fitted, ks, run_length)
     draws = ask(fitted, question, target, random_seed, at=at)
     if dependence(fitted.family) is not None:
@@ -188,7 +188,7 @@ def pass_hat_k(
     ('chain', 'draw', 'system', 'k')
     """
     check_arguments("pass_hat_k", locals())
-    return ask(opened(fit), PassHatK(check_k(k)), target, random_seed)
+    return ask(opened(fit, evidence=True), PassHatK(check_k(k)), target, random_seed)
 
 
 def tail_exponent(fit: xr.DataTree, k: float | Iterable[float]) -> xr.DataArray:
@@ -221,7 +221,7 @@ def tail_exponent(fit: xr.DataTree, k: float | Iterable[float]) -> xr.DataArray:
     Schaeffer et al. 2025, arXiv:2502.17578.
     """
     check_arguments("tail_exponent", locals())
-    return ask(opened(fit), TailExponent(check_k(k)), "population")
+    return ask(opened(fit, evidence=True), TailExponent(check_k(k)), "population")
 
 
 # The questions -----------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def share_above(
     """
     check_arguments("share_above", locals())
     thresholds = check_values(p, "p", "0 or more and below 1", lambda v: 0 <= v < 1)
-    return ask(opened(fit), ShareAbove(thresholds), target, random_seed)
+    return ask(opened(fit, evidence=True), ShareAbove(thresholds), target, random_seed)
 
 
 def probability_impossible(fit: xr.DataTree, p: float = 0.0) -> xr.DataArray:
@@ -118,7 +118,7 @@ def probability_impossible(fit: xr.DataTree, p: float = 0.0) -> xr.DataArray:
     """
     check_arguments("probability_impossible", locals())
     (threshold,) = check_values(p, "p", "0 or more and below 1", lambda v: 0 <= v < 1)
-    values = impossible(opened(fit), threshold)
+    values = impossible(opened(fit, evidence=True), threshold)
     rows = fit["observed_data"].dataset.coords
     coords = {name: rows[name] for name in rows if rows[name].dims == ("row",)}
     return xr.DataArray(

@@ -246,7 +246,7 @@ def _papers(
     from bayespassk.posterior.fitted import opened
     from bayespassk.reporting import papers
 
-    fitted = opened(next(iter(fits.values())))
+    fitted = opened(next(iter(fits.values())), evidence=True)
     made = papers.paper(
         [{str(name): v for name, v in row.items()} for row in table.to_dict("records")],
         dict(zip(fitted.systems, fitted.most_attempts.tolist(), strict=True)),

@@ -13,15 +13,13 @@ from scipy import sparse, special as sp
 from bayespassk.arrays import CHUNK, Floats, Ints
 from bayespassk.errors import OptionError
 from bayespassk.families.base import (
-    ByCell,
     Declare,
     Family,
-    Leaf,
     Parameters,
     Prior,
 )
 from bayespassk.families.inflated import OneInflated, ZeroInflated
-from bayespassk.families.mixture import log_moment_of_problems, pick
+from bayespassk.families.patterned import Patterned, are_plain, codes_of, holds, within
 from bayespassk.families.quadrature import (
     Nodes,
     Piece,
@@ -35,7 +33,6 @@ from bayespassk.families.quadrature import (
     representatives,
 )
 from bayespassk.families.verified import Verified
-from bayespassk.families.verifier import outer
 from bayespassk.runs import Runs
 from bayespassk.special import NUMPY, Special
 
@@ -281,16 +278,6 @@ class Patterns:
         return np.asarray(self.number @ (np.log(np.maximum(np.exp(logs) @ of_y, 1e-300)) + top))
 
 
-def _codes(a: Any, b: Any) -> Ints:
-    """Return the number of the pattern that each pair stands for; -1 for an ordinary power."""
-    return np.asarray(-np.minimum(np.minimum(a, b), 0) - 1).astype(np.int64)
-
-
-def _plain(a: Any, b: Any) -> bool:
-    """Return whether all pairs are ordinary powers."""
-    return bool((np.asarray(a) >= 0).all() and (np.asarray(b) >= 0).all())
-
-
 @dataclass(frozen=True, eq=False)
 class RunsDensity(Nodes):
     """A density of p, where pairs (a, b) may be patterns of runs.
@@ -304,7 +291,7 @@ class RunsDensity(Nodes):
 
     def _log_kernel(self, a: Any, b: Any, log_p: Floats, log_q: Floats, sd: float) -> Floats:
         """Return logs of the pairs at some p, dims (pair, node)."""
-        codes = _codes(a, b)
+        codes = codes_of(a, b)
         plain = codes < 0
         values = np.empty((len(codes), len(log_p)))
         if plain.any():
@@ -442,7 +429,7 @@ class RunsDensity(Nodes):
     ) -> Floats:
         """Return the probability that p lies above, given patterns; see :meth:`Family.survival`."""
         above, a, b = np.broadcast_arrays(*(np.asarray(one, float) for one in (above, a, b)))
-        if _plain(a, b):
+        if are_plain(a, b):
             return self.inner.survival(self._own(parameters), above, a, b)
         if self.sd is not None:
             return super().survival(parameters, above, a, b)
@@ -463,7 +450,7 @@ class RunsDensity(Nodes):
 
     def nodes_of_seen(self, a: Floats, b: Floats, parameters: Parameters) -> dict[str, Any]:
         """Return the nodes to draw from given patterns, which serve further attempts too."""
-        codes = _codes(a, b)
+        codes = codes_of(a, b)
         solved = np.where(codes < 0, a, self.table.totals()[0][np.maximum(codes, 0)])
         fewest = np.argsort(solved, kind="stable")[:3]
         further = 10.0 ** np.arange(13)[:, None, None]
@@ -611,7 +598,7 @@ def _fail_in_runs(log_p: Floats, log_q: Floats, sd: float, ks: Floats, run: floa
 
 @final
 @dataclass(frozen=True)
-class Dependent(ByCell):
+class Dependent(Patterned):
     """A family of the p of problems whose attempts come in runs, those of one run alike.
 
     A run is a seed, a day, a temperature, a worker. From run to run the logit of a success at a
@@ -665,7 +652,7 @@ class Dependent(ByCell):
     table: Patterns | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.base, Family) or _holds(self.base, (Verified, Dependent)):
+        if not isinstance(self.base, Family) or holds(self.base, (Verified, Dependent)):
             raise OptionError(
                 "dependent needs a family of success probabilities, other than verified, as in "
                 f"Dependent(ZeroInflated(Beta())); got {self.base!r}"
@@ -717,11 +704,11 @@ class Dependent(ByCell):
         table, which = Patterns.of(runs, len(successes))
         a = np.where(successes > 0, -1 - which, 0)
         b = np.where(failures > 0, -1 - which, 0)
-        return _within(self.base, lambda inner: Dependent(inner, self.sd, table)), a, b
+        return within(self.base, lambda inner: Dependent(inner, self.sd, table)), a, b
 
     def outcomes(self, successes: Ints, failures: Ints) -> tuple[Ints, Ints]:
         """Return successes and failures of patterns; see :meth:`Family.outcomes`."""
-        codes = _codes(successes, failures)
+        codes = codes_of(successes, failures)
         if self.table is None or (codes < 0).all():
             return successes, failures
         c, f = (one[np.maximum(codes, 0)] for one in self.table.totals())
@@ -748,19 +735,13 @@ class Dependent(ByCell):
             free[f"log_{RUN_SD}"] = np.log(natural[RUN_SD])
         return free
 
-    def leaves(self, parameters: Parameters, xp: Special = NUMPY) -> list[Leaf]:
-        """Return the leaves of the base, that know patterns of runs; with sd, if learned."""
-        found = []
-        for leaf in self.base.leaves(self._rest(parameters), xp):
-            if isinstance(leaf.distribution, float):
-                found.append(leaf)
-                continue
-            own = dict(leaf.parameters)
-            if self.learned:
-                own[RUN_SD] = parameters[RUN_SD]
-            density = RunsDensity(leaf.distribution, self._table, self._known)
-            found.append(leaf._replace(distribution=density, parameters=own))
-        return found
+    def density(
+        self, distribution: Smooth, own: dict[str, Any], parameters: Parameters
+    ) -> tuple[Nodes, dict[str, Any]]:
+        """Return a density that knows patterns of runs; see :meth:`Patterned.density`."""
+        if self.learned:
+            own = {**own, RUN_SD: parameters[RUN_SD]}
+        return RunsDensity(distribution, self._table, self._known), own
 
     def sd_of(self, parameters: Parameters) -> Any:
         """Return the standard deviation of runs: known, or that of each draw."""
@@ -776,118 +757,6 @@ class Dependent(ByCell):
 
     def _rest(self, parameters: Parameters) -> dict[str, Any]:
         return {name: value for name, value in parameters.items() if name != RUN_SD}
-
-    def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
-        """Return log E[p^a (1-p)^b], of attempts each in a run of its own, or of patterns."""
-        if _plain(a, b):
-            return self.base.log_moment(self._rest(parameters), a, b)
-        each = [
-            outer(leaf.log_share, np.broadcast(a, b).ndim)
-            + leaf.distribution.log_moment(leaf.parameters, a, b)
-            for leaf in self.leaves(parameters)
-        ]
-        return np.asarray(np.logaddexp.reduce(each))
-
-    def survival(
-        self, parameters: Parameters, above: ArrayLike, a: ArrayLike = 0.0, b: ArrayLike = 0.0
-    ) -> Floats:
-        """Return the probability that p lies above, given patterns; see :meth:`Family.survival`."""
-        if _plain(a, b):
-            return self.base.survival(self._rest(parameters), above, a, b)
-        above, a, b = np.broadcast_arrays(*(np.asarray(one, float) for one in (above, a, b)))
-        each, log_shares = [], []
-        for leaf in self.leaves(parameters):
-            each.append(leaf.distribution.survival(leaf.parameters, above, a, b))
-            moment = leaf.distribution.log_moment(leaf.parameters, a, b)
-            log_shares.append(outer(leaf.log_share, a.ndim) + moment)
-        shares = sp.softmax(np.stack(log_shares), axis=0)
-        return np.asarray(sum(share * one for share, one in zip(shares, each, strict=True)))
-
-    def constants(
-        self,
-        a: Floats,
-        b: Floats,
-        parameters: Parameters | None = None,
-        *,
-        finer: ArrayLike = (),
-    ) -> dict[str, NDArray[Any]]:
-        """Return the constants of each part with a density, suffixed _1, _2 ..."""
-        if self.table is None:
-            rest = None if parameters is None else self._rest(parameters)
-            return self.base.constants(a, b, rest, finer=finer)
-        parameters = prior_parameters(self) if parameters is None else parameters
-        return {
-            f"{name}_{j}": value
-            for j, leaf in enumerate(self.leaves(parameters), 1)
-            for name, value in leaf.distribution.constants(
-                a, b, leaf.parameters, finer=finer
-            ).items()
-        }
-
-    def log_moments(
-        self,
-        parameters: Parameters,
-        constants: Mapping[str, Any],
-        xp: Special,
-        system: Any = None,
-    ) -> Any:
-        """Return the log probability of the pairs that `constants` were made for."""
-        if self.table is None:
-            return self.base.log_moments(self._rest(parameters), constants, xp, system)
-        total: Any = None
-        for j, leaf in enumerate(self.leaves(parameters, xp), 1):
-            ending = f"_{j}"
-            mine = {
-                name.removesuffix(ending): value
-                for name, value in constants.items()
-                if name.endswith(ending)
-            }
-            term = leaf.distribution.log_moments(leaf.parameters, mine, xp, system)
-            if leaf.log_share is not None:
-                share = leaf.log_share[..., None] if system is None else leaf.log_share[system]
-                term = term + share
-            total = term if total is None else xp.logaddexp(total, term)
-        return total
-
-    def draw(self, parameters: Parameters, rng: np.random.Generator) -> Floats:
-        """Draw p of a new problem."""
-        return self.base.draw(self._rest(parameters), rng)
-
-    def draw_seen(
-        self,
-        parameters: Parameters,
-        rng: np.random.Generator,
-        successes: NDArray[np.int64],
-        failures: NDArray[np.int64],
-    ) -> Floats:
-        """Draw p of problems whose runs were seen, dims (draw, problem)."""
-        if _plain(successes, failures):
-            return self.base.draw_seen(self._rest(parameters), rng, successes, failures)
-        leaves = self.leaves(parameters)
-        drawn = [
-            leaf.distribution.draw_seen(leaf.parameters, rng, successes, failures)
-            for leaf in leaves
-        ]
-        if len(leaves) == 1:
-            return np.asarray(drawn[0])
-        log_shares = [
-            outer(leaf.log_share, 1)
-            + log_moment_of_problems(leaf.distribution, leaf.parameters, successes, failures)
-            for leaf in leaves
-        ]
-        shares = sp.softmax(np.stack(log_shares, axis=-1), axis=-1)
-        return np.asarray(np.choose(pick(shares, rng, drawn[0].shape), drawn))
-
-
-def _holds(family: Family, kinds: tuple[type[Family], ...]) -> bool:
-    return isinstance(family, kinds) or any(_holds(one, kinds) for one in family.components)
-
-
-def _within(family: Family, wrap: Callable[[Family], Family]) -> Family:
-    """Return the family with what its inflations are of wrapped."""
-    if isinstance(family, ZeroInflated | OneInflated):
-        return replace(family, base=_within(family.base, wrap))
-    return wrap(family)
 
 
 def dependence(family: Family) -> Dependent | None:
@@ -935,7 +804,7 @@ def rounded(family: Family, free: Mapping[str, Floats]) -> dict[str, Floats]:
 
 def in_graph(family: Dependent) -> Family:
     """Return the family as a graph needs it, which has what it knows of runs among constants."""
-    return _within(family.base, lambda inner: Dependent(inner, family.sd, Patterns.none()))
+    return within(family.base, lambda inner: Dependent(inner, family.sd, Patterns.none()))
 
 
 def at_sd(family: Family, constants: Mapping[str, Any], sd: float) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from bayespassk.families.base import (
     log_prior,
 )
 from bayespassk.families.dependent import with_spreads
+from bayespassk.families.evident import seen_by
 from bayespassk.fitting.importance import tempered
 from bayespassk.posterior.covariates import Design, design_of
 from bayespassk.posterior.likelihood import cell_log_moments
@@ -112,7 +113,7 @@ class Setup:
             groups, group = np.arange(float(len(counts.systems)))[:, None], system
         first = np.array([np.argmax(system == i) for i in range(len(counts.systems))])
         failures = counts.attempts - counts.successes
-        family, *seen = family.seeing(counts.successes, failures, counts.runs)
+        family, *seen = seen_by(family, counts.successes, failures, counts.runs, counts.evidence)
         return cls(
             counts,
             family,
@@ -320,9 +321,8 @@ def centring_of(setup: Setup, rng: np.random.Generator) -> dict[str, Centring]:
     names = declared(setup.family)
     systems = setup.hierarchy.systems
     counts = setup.counts
-    family, *seen = setup.family.seeing(
-        counts.successes, counts.attempts - counts.successes, counts.runs
-    )
+    failures = counts.attempts - counts.successes
+    family, *seen = seen_by(setup.family, counts.successes, failures, counts.runs, counts.evidence)
     cells = distinct(counts.system_index, *seen)
     mean, se = np.zeros((2, systems, len(names)))
     for system in range(systems):

@@ -18,6 +18,7 @@ from bayespassk.counts import Counts
 from bayespassk.errors import FitFileError, OptionError, PoolingWarning, PriorDrivenWarning
 from bayespassk.families import Family, as_family, family_from_spec
 from bayespassk.families.dependent import dependence, rounded
+from bayespassk.families.evident import require_evident
 from bayespassk.fitting.advi import advi
 from bayespassk.fitting.building import built
 from bayespassk.fitting.clusters import design_effects, weakened
@@ -259,6 +260,7 @@ def fit_with(
         draws = Family.draws  # they are independent, whatever the family
     size = _size(family, draws, tune, chains, target_accept)
     _check_options(counts, family, method, pooling, size)
+    _check_evidence(counts, family, method)
     seed = seed_of(random_seed)
     setup = Setup.of(counts, family, pooling, covariates, effects)
     _warn_if_prior_driven(counts)
@@ -453,14 +455,30 @@ def _check_options(
         raise OptionError(f"target_accept must lie between 0 and 1; got {size.target_accept!r}")
 
 
+def _check_evidence(counts: Counts, family: Family, method: str) -> None:
+    """Refuse what does not go with estimates of log p."""
+    if counts.evidence is None:
+        return
+    require_evident(family)
+    if method != "quadrature":
+        raise OptionError(
+            "log_p is taken by method='quadrature' only, which takes neither covariates nor "
+            "pooling over several benchmarks, nor families of more than three parameters; got "
+            f"{family.full_name} with method={method!r}. What to do: another family, "
+            "pooling='within' or 'none', no covariates, and neither tune nor target_accept"
+        )
+
+
 def _warn_if_prior_driven(counts: Counts) -> None:
     def total(values: NDArray[Any]) -> NDArray[Any]:
         return np.bincount(counts.system_index, weights=values, minlength=len(counts.systems))
 
     successes, attempts = total(counts.successes), total(counts.attempts)
+    estimated = np.zeros(len(counts)) if counts.evidence is None else counts.evidence.there
+    known = total(estimated) > 0  # of what is rare more than attempts say
     for what, bare in (
-        ("success", successes == 0),
-        ("failure", (successes == attempts) & (attempts > 0)),
+        ("success", (successes == 0) & ~known),
+        ("failure", (successes == attempts) & (attempts > 0) & ~known),
     ):
         systems = [counts.systems[i] for i in np.flatnonzero(bare)]
         if systems:

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from bayespassk.arguments import check_arguments
 from bayespassk.counts import Counts, Provenance
 from bayespassk.errors import CountsError, OptionError
+from bayespassk.evidence import EVIDENCE
 from bayespassk.logs.attempts import Tally
 from bayespassk.logs.files import ROWS, hashed, of_short_lines, opened
 from bayespassk.logs.peeking import SEPARATORS, Peek, header_in
@@ -154,7 +155,9 @@ def _parts(
     ours = [theirs.get(name, name) for name in header]
     alone = [name if name not in header[:i] else f"{name}\0{i}" for i, name in enumerate(header)]
     long = not {"attempts", "successes"} & set(ours)
-    empty = ("success", "attempt") if long else ("attempts", "successes", *asked.covariates)
+    empty = (
+        ("success", "attempt") if long else ("attempts", "successes", *EVIDENCE, *asked.covariates)
+    )
     text = [one for one, name in zip(alone, ours, strict=True) if name in NAMES]
     with pd.read_csv(
         file,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bayespassk.arguments import check_arguments
 from bayespassk.counts import COLUMNS, Counts, Provenance, batch_size
 from bayespassk.errors import CountsError, InputError, OptionError
+from bayespassk.evidence import EVIDENCE
 from bayespassk.logs import (
     best_of_n,
     csv_table,
@@ -309,7 +310,7 @@ def _together(found: Sequence[Counts], tally: Tally) -> Counts:
         for name, frame in zip(tally.files_read, each, strict=True):
             frame["run"] = f"{name}: " + frame["run"] if "run" in frame else name
     frame = pd.concat(each, ignore_index=True)
-    more = [str(name) for name in frame if name not in (*COLUMNS, "run", "cluster")]
+    more = [str(name) for name in frame if name not in (*COLUMNS, "run", "cluster", *EVIDENCE)]
     return Counts.from_dataframe(frame, stopping=tally.stopping or "fixed", covariates=more)
 
 

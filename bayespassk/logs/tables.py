@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayespassk.counts import COLUMNS, Counts, require_system
 from bayespassk.errors import CountsError, OptionError
+from bayespassk.evidence import EVIDENCE
 from bayespassk.logs.attempts import MORE, Outcome, Tally
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ __all__ = [
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "None"]
 NAMES = ("benchmark", "system", "problem")
-COUNTED = (*COLUMNS, "run", "cluster")
+COUNTED = (*COLUMNS, "run", "cluster", *EVIDENCE)
 """What a table with one row per problem, or per problem and run, may have."""
 
-OURS = (*COLUMNS, "attempt", "success", *MORE)
+OURS = (*COLUMNS, "attempt", "success", *MORE, *EVIDENCE)
 WORDS = {"true": 1.0, "false": 0.0}
 
 

@@ -137,6 +137,7 @@ class Plan:
         self._file = None if isinstance(counts, Counts) else _File(counts)
         self.counts = counts if isinstance(counts, Counts) else read_csv(counts)
         """All attempts so far."""
+        check_arguments("Plan", {"counts": self.counts})
         self.k = int(k)
         self.half_width = half_width
         self.budget = budget

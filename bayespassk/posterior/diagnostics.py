@@ -171,7 +171,7 @@ class Diagnostics:
 def diagnostics(fit: xr.DataTree) -> Diagnostics:
     """Return whether the sampler of a fit converged, as found when it was made."""
     check_arguments("diagnostics", locals())
-    return diagnostics_of(opened(fit))
+    return diagnostics_of(opened(fit, evidence=True))
 
 
 def diagnostics_of(fitted: Fitted) -> Diagnostics:

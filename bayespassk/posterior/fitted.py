@@ -15,9 +15,11 @@ from bayespassk.arrays import Floats, Ints
 from bayespassk.cells import Cells, distinct
 from bayespassk.counts import Counts
 from bayespassk.errors import FitFileError, OptionError
+from bayespassk.evidence import EVIDENCE, LEAST_SE, LOWEST, Evidence
 from bayespassk.families import Family, family_from_spec
 from bayespassk.families.base import declared
 from bayespassk.families.dependent import dependence
+from bayespassk.families.evident import seen_by, without
 from bayespassk.options import seed_of
 from bayespassk.posterior.pooling import Hierarchy
 from bayespassk.runs import Runs
@@ -224,8 +226,14 @@ class Fitted:
 
         dims (row,) each.
         """
-        _, *seen = self.family.seeing(self.successes, self.attempts - self.successes, self.runs)
+        failures = self.attempts - self.successes
+        _, *seen = seen_by(self.family, self.successes, failures, self.runs, self.evidence)
         return seen[0], seen[1]
+
+    @cached_property
+    def evidence(self) -> Evidence | None:
+        """What is known of log p beside attempts; None if nothing is."""
+        return evidence_of(self.tree)
 
     @cached_property
     def runs(self) -> Runs | None:
@@ -272,6 +280,8 @@ class Fitted:
             stopping=self.stopping,
             covariates=self.covariates,
             cluster=self.cluster,
+            log_p=None if self.evidence is None else self.evidence.log_p,
+            log_p_se=None if self.evidence is None else self.evidence.log_p_se,
             runs=self.runs,
         )
 
@@ -338,13 +348,17 @@ class Fitted:
         return 0 if system is None else self.systems.index(system)
 
 
-def opened(fit: xr.DataTree | Fitted) -> Fitted:
+def opened(fit: xr.DataTree | Fitted, *, evidence: bool = False) -> Fitted:
     """Return a fit, opened: every verb that takes one begins so. One that is opened stays as it is.
+
+    `evidence` says that the verb knows what to do with estimates of log p.
 
     Raises
     ------
     FitFileError
         If `fit` is not a fit, or its family is not known to this version.
+    OptionError
+        If it was made with estimates of log p, and the verb is not for such fits.
     """
     if isinstance(fit, Fitted):
         return fit
@@ -357,22 +371,31 @@ def opened(fit: xr.DataTree | Fitted) -> Fitted:
             "this is not a fit made by bayespassk: make one with bp.fit, or read one with bp.load"
         )
     try:
-        return _opened(fit)
-    except FitFileError:
+        found = _opened(fit)
+    except (FitFileError, OptionError):
         raise
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FitFileError(
             f"this is not a fit as bayespassk makes it: {type(error).__name__}: {error}. Make one "
             "with bp.fit, or read one with bp.load"
         ) from None
+    if found.evidence is not None and not evidence:
+        raise OptionError(
+            "this fit was made with log_p, estimates of log p beside attempts, which are "
+            "known to bp.forecast, bp.pass_hat_k, bp.tail_exponent, bp.share_above and "
+            "bp.probability_impossible only. What to do: for all else, a fit of the problems with "
+            "attempts alone"
+        )
+    return found
 
 
 def _opened(fit: xr.DataTree) -> Fitted:
     family = family_from_spec(json.loads(fit.attrs["family"]))
-    if dependence(family) is not None:
+    evidence = evidence_of(fit)
+    if dependence(family) is not None or evidence is not None:
         attempts = fit["constant_data"].dataset["attempts"].values
         successes = fit["observed_data"].dataset["successes"].values
-        family, *_ = family.seeing(successes, attempts - successes, runs_of(fit))
+        family, *_ = seen_by(family, successes, attempts - successes, runs_of(fit), evidence)
     posterior = fit["posterior"].dataset
     known = posterior if "benchmark" in posterior.coords else fit["constant_data"].dataset
     return Fitted(
@@ -395,6 +418,30 @@ def runs_of(fit: xr.DataTree) -> Runs | None:
     return Runs(**columns, names=tuple(str(name) for name in known["run_names"].values))
 
 
+def evidence_of(fit: xr.DataTree) -> Evidence | None:
+    """Return the estimates of log p that a fit was made with, or None.
+
+    Raises
+    ------
+    FitFileError
+        If they are none.
+    """
+    known = fit["constant_data"].dataset
+    if not any(name in known for name in EVIDENCE):
+        return None
+    columns = [known[name].values if name in known else np.zeros(0) for name in EVIDENCE]
+    rows = known.sizes.get("row")
+    fine = all(one.dtype.kind == "f" and one.shape == (rows,) for one in columns)
+    fine = fine and np.array_equal(np.isnan(columns[0]), np.isnan(columns[1]))
+    if fine:  # what else must be is told with the counts
+        log_p, se = (one[~np.isnan(one)] for one in columns)
+        fine = bool(((log_p <= 0) & (log_p >= LOWEST) & (se >= LEAST_SE) & (se < np.inf)).all())
+        fine = fine and len(log_p) > 0
+    if not fine:
+        raise FitFileError("log_p and log_p_se must be as bp.Counts has them. Make the fit again")
+    return Evidence(*columns)
+
+
 def _hierarchy(fit: xr.DataTree, systems: int) -> Hierarchy:
     if "hierarchy" not in fit.attrs:  # made before there was a choice
         return Hierarchy("none", systems)
@@ -410,4 +457,4 @@ def family_of(fit: xr.DataTree) -> Family:
         If `fit` is not a fit, or its family is not known to this version.
     """
     check_arguments("family_of", locals())
-    return opened(fit).family
+    return without(opened(fit, evidence=True).family)

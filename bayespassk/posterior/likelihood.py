@@ -49,7 +49,7 @@ def log_likelihood(fit: xr.DataTree) -> xr.DataArray:
     mind that it has chains x draws x rows numbers. Each distinct row is computed once.
     """
     check_arguments("log_likelihood", locals())
-    fitted = opened(fit)
+    fitted = opened(fit, evidence=True)
     family, sizes, observed = fitted.family, fitted.shape, fit["observed_data"].dataset
     values = np.empty((*sizes, observed.sizes["row"]))
     for parts in fitted.parts:

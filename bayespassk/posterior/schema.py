@@ -146,7 +146,7 @@ def check_fit(fit: xr.DataTree) -> Fitted:
     FitFileError
         If something that is used is missing, or is not what it must be.
     """
-    fitted = opened(fit)
+    fitted = opened(fit, evidence=True)
     _check_attributes(fitted)
     _check_posterior(fitted)
     _check_rows(fitted)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayespassk.arrays import Floats
 from bayespassk.counts import Counts
+from bayespassk.evidence import EVIDENCE
 from bayespassk.families import Family
 from bayespassk.families.base import declared
 from bayespassk.posterior.covariates import Design, required
@@ -121,6 +122,8 @@ def _constant(counts: Counts, design: Design | None, coords: Mapping[str, Any]) 
     }
     if counts.cluster is not None:
         data["cluster"] = ("row", counts.cluster)
+    if counts.evidence is not None:
+        data |= {name: ("row", getattr(counts, name)) for name in EVIDENCE}
     if counts.runs is not None:
         data |= {f"run_{name}": ("piece", v) for name, v in counts.runs.columns().items()}
         data["run_names"] = ("run", np.array(counts.runs.names, dtype=object))
