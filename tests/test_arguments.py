@@ -201,8 +201,8 @@ PUBLIC = {
     for room in (bp, bp.estimators, bp.verifier)
     for name in room.__all__
     if callable(getattr(room, name))
-} - {bp.Family, bp.Diagnostics}
-"""All but what nobody makes: the abstract family, and the diagnostics of a fit."""
+} - {bp.Family, bp.Diagnostics, bp.Gate}
+"""All but what nobody makes: the abstract family, the diagnostics of a fit, and verdicts."""
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ def test_ranks_of_the_truth_are_uniform(method, full_size):
     if method == "nuts" and not full_size:
         pytest.skip("takes as long as all others of this file: run with --slow")
     options = {"tune": 400} if method == "nuts" else {}
-    size = (300, 10, 11) if full_size else (60, 5, 11)
+    size = (300, 10, 11) if full_size else (40, 5, 11)
     table = table_of(*size, method=method, **options)
     worst = table.loc[table["p_value"].idxmin()]
     assert worst["p_value"] > FALSE_ALARM / 2 / len(table), table.to_string()
