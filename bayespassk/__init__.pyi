@@ -85,6 +85,7 @@ from .posterior.diagnostics import Diagnostics as Diagnostics, diagnostics as di
 from .posterior.fitted import family_of as family_of
 from .posterior.likelihood import log_likelihood as log_likelihood
 from .posterior.saving import load as load, save as save
+from .published import Curve as Curve, forecast_curve as forecast_curve
 from .reporting import report as report
 from .running.many import fit_many as fit_many
 from .scoring import summarize_backtest as summarize_backtest

@@ -477,6 +477,12 @@ ARGUMENTS: dict[str, Kind | None] = {
     "calibrate.attempts": some_wholes,
     "calibrate.k": optional(lambda value, _name: check_each_k(value)),
     "calibrate.problems": whole(1, MANY),
+    "Curve.attempts": optional(whole(1, 2**53)),
+    "Curve.pass_at_k": some_numbers,
+    "Curve.problems": whole(1, 10**8),
+    "Curve.system": check_text,
+    "curve": None,  # which its function knows
+    "decimals": whole(1, 12),
     "design.attempts": some_wholes,
     "design.problems": some_wholes,
     "design.source": a_family_or_fit,

@@ -17,7 +17,7 @@ PUBLIC = {
     "GeneralizedBeta", "Kumaraswamy", "LibbyNovick", "LogitNormal",
     "Mixture", "OneInflated", "Prior", "ScaledBeta",
     "Plan", "Verified", "ZeroInflated", "add_predictive", "agreement", "allocate", "average", "backtest", "build_model", "calibrate", "check", "compare", "crossing_budget", "design", "diagnostics", "difference", "disagreement",
-    "dist", "errors", "estimators", "verifier", "from_posterior", "family_from_name", "family_of", "fit", "fit_many", "forecast", "independence", "forecast_new_system", "Gate", "gate", "load", "load_example",
+    "dist", "errors", "estimators", "verifier", "from_posterior", "family_from_name", "family_of", "fit", "fit_many", "forecast", "independence", "forecast_new_system", "Gate", "gate", "Curve", "forecast_curve", "load", "load_example",
     "log_likelihood", "loo_pit", "plot_backtest", "plot_check", "plot_compare", "plot_design", "plot_difference", "plot_family", "plot_forecast", "plot_loo_pit", "prior_predictive",
     "read", "read_attempts", "read_csv", "report", "save", "sensitivity", "simulate", "summarize", "summarize_backtest", "summarize_calibration",
     "summarize_check", "summarize_crossing", "summarize_difference", "tail_exponent", "thin",

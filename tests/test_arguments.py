@@ -138,6 +138,8 @@ def asked(tmp_path):
         bp.fit: of | common | {"family": bp.Beta(), "method": "quadrature", "pooling": "none", "covariates": None, "draws": 25, "tune": None, "chains": 4, "target_accept": None, "progress": False},
         bp.fit_many: of | common | {"by": "system", "family": bp.Beta(), "k": [1, 10], "target": "benchmark", "prob": 0.9, "reading": None, "output": None, "client": None, "cores": 1, "progress": False},
         bp.forecast: seen | k | common | {"target": "benchmark", "at": None},
+        bp.Curve: {"k": [1, 10], "pass_at_k": [0.2, 0.5], "problems": 100, "attempts": 20, "decimals": 3, "system": "x"},
+        bp.forecast_curve: {"curve": bp.Curve([1, 10], [0.2, 0.5], 100), "family": bp.Beta(), "target": "benchmark"} | k | common,
         bp.forecast_new_system: seen | k | common | {"benchmark": None, "at": None},
         bp.gate: seen | common | {"require": "a > b at pass@1", "prob": 0.9, "against": fit, "target": "benchmark"},
         bp.independence: {"attempts": attempts, "permutations": 20} | common,
