@@ -6,6 +6,7 @@ from scipy import special, stats
 
 import bayespassk as bp
 from bayespassk.published import _Task
+from commands import run
 
 KS, N, MADE = [1, 10, 100], 164, 120
 
@@ -157,3 +158,11 @@ def test_what_cannot_be_asked_is_refused():
         bp.forecast_curve(curve, 10, family=bp.Dependent(bp.Beta()))
     with pytest.raises(bp.errors.OptionError, match=r"must be a bayespassk\.Curve"):
         bp.forecast_curve([1, 2], 10)
+
+
+def test_on_the_command_line():
+    done = run("forecast-curve", "--at", "1,10", "--pass-at-k", "0.2,0.5", "--problems", 100, "--k", "10,1e4", "--family", "beta")  # fmt: skip
+    assert "from a printed curve of 100 problems alone" in done.stdout
+    assert "10,000" in done.stdout
+    bad = run("forecast-curve", "--at", "10,1", "--pass-at-k", "0.2,0.5", "--problems", 100, status=2)  # fmt: skip
+    assert "rising" in bad.stderr

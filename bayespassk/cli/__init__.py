@@ -8,6 +8,7 @@ from bayespassk.cli import (  # noqa: F401 -- their commands register on the gro
     gating,
     judging,
     planning,
+    published,
     running,
 )
 from bayespassk.cli.group import cli, main
