@@ -231,19 +231,38 @@ def gate(
         raise OptionError("a gate needs a requirement, such as 'pass@10 >= 0.9'")
     fitted = opened(fit)
     seed = fitted.seed_or(random_seed)
-    rows = [
-        _judged(one, system, fitted, against, prob, target, seed)
-        for one in asked
-        for system in _systems_of(one, fitted.systems)
-    ]
+    rows = []
+    for one in asked:
+        names = _systems_of(one, fitted.systems)
+        each = _asked(one, names, fitted, target, seed)
+        rows += [
+            _judged(one, system, each[system], fitted, against, prob, target, seed)
+            for system in names
+        ]
     found = {row["status"] for row in rows}
     status: Status = "met" if found == {"met"} else "cannot tell"
     return Gate("not met" if "not met" in found else status, prob, pd.DataFrame(rows))
 
 
+def _asked(
+    one: Requirement, systems: list[str], fitted: Fitted, target: Target, seed: int
+) -> dict[str, Floats]:
+    """Return draws of pass@k of each system, or of its difference from the other."""
+    if one.other is not None:
+        (system,) = systems
+        found = difference(fitted.tree, system, one.other, one.k, target, random_seed=seed)
+        return {system: np.asarray(found.values, dtype=float).ravel()}
+    found = forecast(fitted.tree, one.k, target, random_seed=seed)
+    return {
+        system: np.asarray(found.sel(system=system).values, dtype=float).ravel()
+        for system in systems
+    }
+
+
 def _judged(
     one: Requirement,
     system: str,
+    draws: Floats,
     fitted: Fitted,
     against: xr.DataTree | None,
     prob: float,
@@ -251,13 +270,8 @@ def _judged(
     seed: int,
 ) -> dict[str, Any]:
     """Return a row of the table."""
-    systems, base = [system], None
-    if one.other is not None:
-        systems.append(one.other)
-        found = difference(fitted.tree, system, one.other, one.k, target, random_seed=seed)
-    else:
-        found = forecast(fitted.tree, one.k, target, random_seed=seed).sel(system=system)
-    draws = np.asarray(found.values, dtype=float).ravel()
+    systems = [system] if one.other is None else [system, one.other]
+    base = None
     if one.baseline:
         base = _baseline(one, system, against, target, seed)
         draws = _apart(draws, base, seed)
@@ -410,7 +424,7 @@ def _sentence(row: Mapping[str, Any], prob: float) -> str:
     of = f"{'' if row['of'] == 'pass@k' else 'difference at '}pass@{row['k']:,.0f}"
     text = (
         f"{row['status'].capitalize()}: {row['requirement']} ({row['system']!r}). Its posterior "
-        f"probability is {row['probability']:.3g}; {of} {row['median']:.4g}, "
+        f"probability is {_in_words(row['probability'])}; {of} {row['median']:.4g}, "
         f"{100 * prob:.4g}% in {row['lower']:.4g} to {row['upper']:.4g}."
     )
     if row["status"] != "cannot tell":
@@ -418,6 +432,13 @@ def _sentence(row: Mapping[str, Any], prob: float) -> str:
     if np.isnan(row["further"]):
         return f"{text} No number of attempts at these problems is known that would tell."
     return f"{text} About {row['further']:,.0f} further attempts should tell."
+
+
+def _in_words(probability: float) -> str:
+    """Return a share of some thousand draws, of which none or all say no more than that."""
+    if probability > 0.999:
+        return "above 0.999"
+    return "below 0.001" if probability < 0.001 else f"{probability:.3f}"
 
 
 def _records(table: "pd.DataFrame") -> list[dict[str, Any]]:

@@ -32,8 +32,11 @@ __all__ = ["Curve", "forecast_curve"]
 ROUNDS, PROPOSED, LAST = 12, 3000, 20_000
 """Rounds of proposals, and draws in each and in the last."""
 
-PRIOR_SHARE = 0.1
-"""Of the proposals."""
+POINTS, NARROW = 24, 0.5
+"""Points that proposals are made about, and how wide these are, in standard deviations."""
+
+MOST_SHARED = 400
+"""Numbers of attempts that two sets may have in common, looked at one by one."""
 
 MIN_ESS = 400.0
 
@@ -249,11 +252,8 @@ class _Task:
         both = np.empty((len(fail), many, many))
         for i, one in enumerate(self.ks):
             for j, other in enumerate(self.ks[: i + 1]):
-                shared = np.arange(max(0.0, one + other - self.made), other + 1)
-                share = stats.hypergeom.pmf(shared, self.made, int(one), int(other))
-                some = share > 1e-13
-                union = one + other - shared[some]
-                both[:, i, j] = both[:, j, i] = along(np.log(union)) @ share[some]
+                union, share = _union(self.made, int(one), int(other))
+                both[:, i, j] = both[:, j, i] = along(np.log(union)) @ share
         covariance = (both - fail[:, :, None] * fail[:, None, :]) / self.curve.problems
         rounding = 10.0 ** (-2 * self.curve.decimals) / 12
         return 1 - fail, covariance + rounding * np.eye(many)
@@ -301,6 +301,21 @@ class _Task:
         return np.asarray(np.maximum.accumulate(np.clip(drawn, 0.0, 1.0), axis=1))
 
 
+def _union(made: int, one: int, other: int) -> tuple[Floats, Floats]:
+    """Return how many attempts are in either of two sets of those made, and how probable it is.
+
+    Where there are many numbers, some within nine standard deviations of the mean stand for all.
+    """
+    of = stats.hypergeom(made, one, other)
+    low, high = max(0, one + other - made), min(one, other)
+    if high - low > MOST_SHARED:
+        mean, sd = of.mean(), max(float(of.std()), 1.0)
+        low, high = max(low, int(mean - 9 * sd)), min(high, int(mean + 9 * sd) + 1)
+    shared = np.unique(np.linspace(low, high, MOST_SHARED + 1).astype(np.int64))
+    share = of.pmf(shared)
+    return one + other - shared.astype(float), share / share.sum()
+
+
 def _posterior(task: _Task, rng: np.random.Generator) -> tuple[dict[str, Floats], Floats]:
     """Return weighted draws of the free parameters, dims (draw,)."""
     family, names = task.family, list(declared(task.family))
@@ -321,16 +336,25 @@ def _posterior(task: _Task, rng: np.random.Generator) -> tuple[dict[str, Floats]
     log_weight = weights(x, None)
     for turn in range(ROUNDS):
         power, weight = tempered(log_weight, 0.05 * len(x))
+        enough = power == 1.0 and 1 / (weight**2).sum() > 0.2 * len(x)
+        last = (enough and turn > 2) or turn == ROUNDS - 1
+        number = LAST if last else PROPOSED
         mean, covariance = mean_and_covariance(x, weight)
-        enough = power == 1.0 and turn > 2
-        number = LAST if enough or turn == ROUNDS - 1 else PROPOSED
-        few = int(PRIOR_SHARE * number)
-        x = np.concatenate([draw_t(rng, mean, 1.2 * covariance, number - few), prior(few)])
-        of_prior = log_prior(family, dict(zip(names, x.T, strict=True)))
-        of_t = log_t(x, mean, 1.2 * covariance)
-        mixed = np.logaddexp(np.log1p(-PRIOR_SHARE) + of_t, np.log(PRIOR_SHARE) + of_prior)
-        log_weight = weights(x, mixed)
-        if number == LAST:
+        # About all of it, and about some of its points, as it may be bent or in two parts.
+        about = np.concatenate([mean[None], x[evenly(weight, POINTS, rng)]])
+        wide, narrow = 1.2 * covariance, NARROW**2 * covariance
+        shares = np.array([0.3, *[0.6 / POINTS] * POINTS])
+        each = rng.multinomial(number, [*shares, 1 - shares.sum()])
+        drawn = [
+            draw_t(rng, one, narrow if i else wide, many)
+            for i, (one, many) in enumerate(zip(about, each, strict=False))
+        ]
+        x = np.concatenate([*drawn, prior(each[-1])])
+        logs = [log_t(x, one, narrow if i else wide) for i, one in enumerate(about)]
+        logs.append(log_prior(family, dict(zip(names, x.T, strict=True))))
+        shares = np.append(shares, 1 - shares.sum())
+        log_weight = weights(x, np.logaddexp.reduce(np.log(shares)[:, None] + logs))
+        if last:
             break
     return dict(zip(names, x.T, strict=True)), normalised(log_weight)
 

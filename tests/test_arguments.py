@@ -289,7 +289,10 @@ def test_every_public_function_begins_with_its_line():
 def test_a_family_may_be_called_by_its_name(usual):
     counts = usual[bp.fit]["counts"]
     sizes = {"draws": 25, "pooling": "none", "random_seed": 1, "progress": False}
-    xr.testing.assert_identical(bp.fit(counts, "beta", **sizes), bp.fit(counts, bp.Beta(), **sizes))
+    named, built = (bp.fit(counts, family, **sizes) for family in ("beta", bp.Beta()))
+    for one in (named, built):
+        one.attrs.pop("created_at")  # which is another if a second ends between them
+    xr.testing.assert_identical(named, built)
     named = bp.fit_many(counts, family="beta", k=10, cores=1, draws=25)
     assert named.attrs["family"] == bp.Beta().spec()
     for verb, arguments in (

@@ -82,6 +82,20 @@ def test_it_has_three_answers(fit):
         bool(unsure)
 
 
+def test_all_systems_are_asked_at_once(fit, monkeypatch):
+    """So that what a forecast warns of is said once."""
+    asked = []
+
+    def counted(*args, **options):
+        asked.append(args)
+        return bp.forecast(*args, **options)
+
+    monkeypatch.setattr("bayespassk.gating.forecast", counted)
+    assert len(bp.gate(fit, "pass@10 >= 0.01").rows) == 2
+    assert len(asked) == 1
+    assert "above 0.999" in bp.gate(fit, "pass@10 of good >= 0.1").message()
+
+
 def test_so_many_further_attempts_tell_half_of_the_time(fit, log):
     """Simulated: the attempts are made as the p say."""
     mark = bp.forecast(fit, 1).sel(system="good").quantile(0.25).item()

@@ -12,21 +12,23 @@ from scipy import sparse, special as sp
 
 from bayespassk.arrays import CHUNK, Floats, Ints
 from bayespassk.errors import OptionError
-from bayespassk.families.base import (
-    Declare,
-    Family,
-    Parameters,
-    Prior,
-)
+from bayespassk.families.base import Declare, Family, Parameters, Prior
 from bayespassk.families.inflated import OneInflated, ZeroInflated
-from bayespassk.families.patterned import Patterned, are_plain, codes_of, holds, within
+from bayespassk.families.patterned import (
+    Patterned,
+    are_plain,
+    codes_of,
+    holds,
+    log_kernel_of,
+    log_moment_of,
+    within,
+)
 from bayespassk.families.quadrature import (
     Nodes,
     Piece,
     Smooth,
     about_peaks,
     log_peak,
-    log_power,
     parts,
     powers,
     prior_parameters,
@@ -62,6 +64,9 @@ long."""
 SMALL = 0.03
 """A standard deviation of runs times the root of their length, below which it makes no difference:
 a thousandth of the variance."""
+
+SMOOTH = 0.7
+"""Up to this, a rule of few points about each node serves: the same at all of them."""
 
 MOST_REMEMBERED = 100_000_000
 """Bytes of log probabilities of patterns that are kept."""
@@ -254,9 +259,7 @@ class Patterns:
             )
         x = effects(sd).logit_without(log_p, log_q).clip(LEAST_LOGIT, MOST_LOGIT)
         top = log_peak(a, b)
-        if (
-            sd * root <= 0.7
-        ):  # outcomes are smooth in the effect of a run: the same sum at each node
+        if sd * root <= SMOOTH:  # outcomes are smooth in the effect of a run
             z = np.arange(-12.0, 12.2, 0.4)
             at = x[:, None] + sd * z
             log_yes, log_no = NUMPY.log_sigmoid(at), NUMPY.log_sigmoid(-at)
@@ -291,15 +294,9 @@ class RunsDensity(Nodes):
 
     def _log_kernel(self, a: Any, b: Any, log_p: Floats, log_q: Floats, sd: float) -> Floats:
         """Return logs of the pairs at some p, dims (pair, node)."""
-        codes = codes_of(a, b)
-        plain = codes < 0
-        values = np.empty((len(codes), len(log_p)))
-        if plain.any():
-            some = np.asarray(a)[plain][:, None], np.asarray(b)[plain][:, None]
-            values[plain] = log_power(*some, log_p, log_q, np.zeros(1))
-        if not plain.all():
-            values[~plain] = self.table.remembered(codes[~plain], log_p, log_q, sd)
-        return values
+        return log_kernel_of(
+            a, b, log_p, log_q, lambda some: self.table.remembered(some, log_p, log_q, sd)
+        )
 
     def _own(self, parameters: Parameters) -> dict[str, Any]:
         return {name: value for name, value in parameters.items() if name != RUN_SD}
@@ -314,20 +311,12 @@ class RunsDensity(Nodes):
         parameters: Parameters | None = None,
         cuts: ArrayLike = (),
         finer: ArrayLike = (),
-    ) -> dict[str, NDArray[Any]]:
-        """Return nodes for the pairs, and what pairs are at them; see :meth:`Nodes.constants`."""
-        return self._constants(a, b, parameters, cuts, finer)
-
-    def _constants(
-        self,
-        a: Floats,
-        b: Floats,
-        parameters: Parameters | None = None,
-        cuts: ArrayLike = (),
-        finer: ArrayLike = (),
         also: Callable[[Floats, Floats], Floats] | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """Return the constants; the nodes serve the functions of p whose logs are `also` too."""
+        """Return nodes for the pairs, and what pairs are at them; see :meth:`Nodes.constants`.
+
+        They serve the functions of p whose logs are `also`, too.
+        """
         a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
         parameters = prior_parameters(self.inner) if parameters is None else parameters
         few = representatives(parameters)
@@ -406,23 +395,9 @@ class RunsDensity(Nodes):
 
     def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
         """Return the log probability of patterns, or log E[p^a (1-p)^b] of ordinary powers."""
-        a, b = np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float))
         own = self._own(parameters)
-        plain = (a >= 0) & (b >= 0)
-        if plain.all():
-            return self.inner.log_moment(own, a, b)
-        shape = np.broadcast_shapes(*(np.shape(p) for p in parameters.values()))
-        values = np.empty(shape + a.shape)
-        flat = {n: np.broadcast_to(p, shape).ravel() for n, p in parameters.items()}
-        constants = self.constants(a[~plain], b[~plain], flat)
-        each = [
-            self.log_moments(part, constants, NUMPY)
-            for part in parts(flat, len(constants["a"]) * len(constants["log_p"]))
-        ]
-        values[..., ~plain] = np.concatenate(each).reshape(*shape, -1)
-        if plain.any():
-            values[..., plain] = self.inner.log_moment(own, a[plain], b[plain])
-        return values
+        sums = functools.partial(self.log_moments, xp=NUMPY)
+        return log_moment_of(self, parameters, own, a, b, sums)
 
     def survival(
         self, parameters: Parameters, above: ArrayLike, a: ArrayLike = 0.0, b: ArrayLike = 0.0
@@ -460,7 +435,7 @@ class RunsDensity(Nodes):
             each = self._log_kernel(a[fewest], b[fewest], log_p, log_q, sd) + further * log_q
             return np.asarray(each.reshape(-1, len(log_p)))
 
-        return self._constants(a, b, parameters, also=later)
+        return self.constants(a, b, parameters, also=later)
 
     def _weighed(
         self, parameters: Parameters, whole: Mapping[str, Any], of: Callable[[Any], Floats]
@@ -497,7 +472,7 @@ class RunsDensity(Nodes):
             return np.concatenate([_fail_in_runs(log_p, log_q, sd, ks, run) for sd in ends])
 
         zero = np.zeros(1)
-        nodes = self._constants(zero, zero, flat, also=log_kernel)
+        nodes = self.constants(zero, zero, flat, also=log_kernel)
         values = np.empty((draws, len(ks)))
         for sd, mine in _by_sd(sds):
             log_fail = _fail_in_runs(nodes["log_p"], nodes["log_q"], sd, ks, run)

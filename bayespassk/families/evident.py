@@ -14,7 +14,14 @@ from bayespassk.evidence import Evidence
 from bayespassk.families.base import Declare, Family, Parameters
 from bayespassk.families.dependent import Dependent
 from bayespassk.families.inflated import OneInflated, not_inflated
-from bayespassk.families.patterned import Patterned, are_plain, codes_of, holds, within
+from bayespassk.families.patterned import (
+    Patterned,
+    codes_of,
+    holds,
+    log_kernel_of,
+    log_moment_of,
+    within,
+)
 from bayespassk.families.quadrature import (
     Nodes,
     Piece,
@@ -136,15 +143,9 @@ class EvidentDensity(Nodes):
 
     def _log_kernel(self, a: Any, b: Any, log_p: Floats, log_q: Floats) -> Floats:
         """Return logs of the pairs at some p, dims (pair, node)."""
-        codes = codes_of(a, b)
-        plain = codes < 0
-        values = np.empty((len(codes), len(log_p)))
-        if plain.any():
-            some = np.asarray(a)[plain][:, None], np.asarray(b)[plain][:, None]
-            values[plain] = log_power(*some, log_p, log_q, np.zeros(1))
-        if not plain.all():
-            values[~plain] = self.table.at(codes[~plain]).log_density(log_p, log_q)
-        return values
+        return log_kernel_of(
+            a, b, log_p, log_q, lambda some: self.table.at(some).log_density(log_p, log_q)
+        )
 
     def constants(
         self,
@@ -153,20 +154,12 @@ class EvidentDensity(Nodes):
         parameters: Parameters | None = None,
         cuts: ArrayLike = (),
         finer: ArrayLike = (),
-    ) -> dict[str, NDArray[Any]]:
-        """Return nodes for the pairs, and what pairs are at them; see :meth:`Nodes.constants`."""
-        return self._constants(a, b, parameters, cuts, finer)
-
-    def _constants(
-        self,
-        a: Floats,
-        b: Floats,
-        parameters: Parameters | None = None,
-        cuts: ArrayLike = (),
-        finer: ArrayLike = (),
         also: Callable[[Floats, Floats], Floats] | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """Return the constants; the nodes serve the functions of p whose logs are `also` too."""
+        """Return nodes for the pairs, and what pairs are at them; see :meth:`Nodes.constants`.
+
+        They serve the functions of p whose logs are `also`, too.
+        """
         a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
         parameters = prior_parameters(self.inner) if parameters is None else parameters
         codes = codes_of(a, b)
@@ -210,22 +203,7 @@ class EvidentDensity(Nodes):
 
     def log_moment(self, parameters: Parameters, a: ArrayLike, b: ArrayLike) -> Floats:
         """Return the log density of estimates, or log E[p^a (1-p)^b] of ordinary powers."""
-        a, b = np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float))
-        if are_plain(a, b):
-            return self.inner.log_moment(parameters, a, b)
-        plain = codes_of(a, b) < 0
-        shape = np.broadcast_shapes(*(np.shape(p) for p in parameters.values()))
-        values = np.empty(shape + a.shape)
-        flat = {n: np.broadcast_to(p, shape).ravel() for n, p in parameters.items()}
-        constants = self.constants(a[~plain], b[~plain], flat)
-        each = [
-            self._in_logs(part, constants)
-            for part in parts(flat, len(constants["a"]) * len(constants["log_p"]))
-        ]
-        values[..., ~plain] = np.concatenate(each).reshape(*shape, -1)
-        if plain.any():
-            values[..., plain] = self.inner.log_moment(parameters, a[plain], b[plain])
-        return values
+        return log_moment_of(self, parameters, parameters, a, b, self._in_logs)
 
     def _in_logs(self, parameters: Parameters, constants: Mapping[str, Any]) -> Floats:
         """Return log moments, dims (draw, pair), however small."""
@@ -267,7 +245,7 @@ class EvidentDensity(Nodes):
             each = self._log_kernel(a[lowest], b[lowest], log_p, log_q) + further * log_q
             return np.asarray(each.reshape(-1, len(log_p)))
 
-        return self._constants(a, b, parameters, also=later)
+        return self.constants(a, b, parameters, also=later)
 
     def _weighed(
         self, parameters: Parameters, whole: Mapping[str, Any], of: Callable[[Any], Floats]

@@ -13,11 +13,19 @@ from bayespassk.arrays import Floats, Ints
 from bayespassk.families.base import ByCell, Family, Leaf, Parameters
 from bayespassk.families.inflated import OneInflated, ZeroInflated
 from bayespassk.families.mixture import log_moment_of_problems, pick
-from bayespassk.families.quadrature import Nodes, Smooth, prior_parameters
+from bayespassk.families.quadrature import Nodes, Smooth, log_power, parts, prior_parameters
 from bayespassk.families.verifier import outer
 from bayespassk.special import NUMPY, Special
 
-__all__ = ["Patterned", "are_plain", "codes_of", "holds", "within"]
+__all__ = [
+    "Patterned",
+    "are_plain",
+    "codes_of",
+    "holds",
+    "log_kernel_of",
+    "log_moment_of",
+    "within",
+]
 
 
 def codes_of(a: Any, b: Any) -> Ints:
@@ -28,6 +36,50 @@ def codes_of(a: Any, b: Any) -> Ints:
 def are_plain(a: Any, b: Any) -> bool:
     """Return whether all pairs are ordinary powers."""
     return bool((np.asarray(a) >= 0).all() and (np.asarray(b) >= 0).all())
+
+
+def log_kernel_of(
+    a: Any, b: Any, log_p: Floats, log_q: Floats, of_patterns: Callable[[Ints], Floats]
+) -> Floats:
+    """Return logs of pairs at some p, dims (pair, node): of powers, and of patterns by number."""
+    codes = codes_of(a, b)
+    plain = codes < 0
+    values = np.empty((len(codes), len(log_p)))
+    if plain.any():
+        some = np.asarray(a)[plain][:, None], np.asarray(b)[plain][:, None]
+        values[plain] = log_power(*some, log_p, log_q, np.zeros(1))
+    if not plain.all():
+        values[~plain] = of_patterns(codes[~plain])
+    return values
+
+
+def log_moment_of(
+    density: Any,
+    parameters: Parameters,
+    own: Parameters,
+    a: ArrayLike,
+    b: ArrayLike,
+    sums: Callable[[Parameters, Mapping[str, Any]], Floats],
+) -> Floats:
+    """Return the log moments of a density, dims (..., pair).
+
+    Of powers those of its inner density, with its `own` parameters; of patterns the `sums` over
+    nodes that are chosen for them, dims (draw, pair).
+    """
+    a, b = np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float))
+    plain = codes_of(a, b) < 0
+    if plain.all():
+        return np.asarray(density.inner.log_moment(own, a, b))
+    shape = np.broadcast_shapes(*(np.shape(p) for p in parameters.values()))
+    values = np.empty(shape + a.shape)
+    flat = {n: np.broadcast_to(p, shape).ravel() for n, p in parameters.items()}
+    constants = density.constants(a[~plain], b[~plain], flat)
+    size = len(constants["a"]) * len(constants["log_p"])
+    each = [sums(part, constants) for part in parts(flat, size)]
+    values[..., ~plain] = np.concatenate(each).reshape(*shape, -1)
+    if plain.any():
+        values[..., plain] = density.inner.log_moment(own, a[plain], b[plain])
+    return values
 
 
 class Patterned(ByCell):
