@@ -52,15 +52,19 @@ class Special:
         large = x >= _STIRLING_FROM
         x_small = self.where(large, np.float64(1.0), x)
         x_large = self.where(large, x, _STIRLING_FROM)
-        plain = self.gammaln(x_small + m) - self.gammaln(x_small)
-        total = x_large + m
-        stirling = (
+        return self.where(large, self._rising_far(x_large, m), self._rising_near(x_small, m))
+
+    def _rising_near(self, x: Any, m: Any) -> Any:
+        return self.gammaln(x + m) - self.gammaln(x)
+
+    def _rising_far(self, x: Any, m: Any) -> Any:
+        total = x + m
+        return (
             m * self.log(total)
-            + (x_large - np.float64(0.5)) * self.log1p(m / x_large)
+            + (x - np.float64(0.5)) * self.log1p(m / x)
             - m
-            + (_stirling_tail(total) - _stirling_tail(x_large))
+            + (_stirling_tail(total) - _stirling_tail(x))
         )
-        return self.where(large, stirling, plain)
 
     def log_rising_over(self, x: Any, m: Any) -> Any:
         """Return the log rising factorial over m^m e^-m, for m > 0.
@@ -126,6 +130,23 @@ class Special:
         return self.log_rising(x, i) + self.log_rising(y, x) - self.log_rising(y + j, x + i)
 
 
+class _Arrays(Special):
+    """Of arrays: what is in one branch alone is not computed in the other."""
+
+    def log_rising(self, x: Any, m: Any) -> Any:
+        """Return log Gamma(x + m) - log Gamma(x); see :meth:`Special.log_rising`."""
+        large = np.asarray(x) >= _STIRLING_FROM
+        if large.all():
+            return self._rising_far(x, m)
+        if not large.any():
+            return self._rising_near(x, m)
+        return super().log_rising(x, m)
+
+    def log_sigmoid(self, x: Any) -> Any:
+        """Return log 1 / (1 + exp(-x))."""
+        return np.minimum(x, 0.0) - np.log1p(np.exp(-np.abs(x)))
+
+
 def _stirling_tail(x: Any) -> Any:
     inverse_square = 1 / (x * x)
     tail = inverse_square * _STIRLING[-1]
@@ -140,7 +161,7 @@ def _digamma_tail(x: Any) -> Any:
     return 0.5 / x + square * (1 / 12 - square * (1 / 120 - square * (1 / 252 - square / 240)))
 
 
-NUMPY = Special(
+NUMPY = _Arrays(
     exp=np.exp,
     log=np.log,
     log1p=np.log1p,

@@ -153,10 +153,14 @@ class _Inflated(ByCell):
         """Draw whether each problem is an inflated one given its counts, and p otherwise."""
         rest = self._rest(parameters)
         p = self.base.draw_seen(rest, rng, successes, failures)
-        inner = log_moment_of_problems(self.base, rest, successes, failures)
+        at = self._at(successes, failures)
+        may_be = rng.random(p.shape)[:, at]
+        inner = log_moment_of_problems(self.base, rest, successes[at], failures[at])
         share = np.asarray(parameters[self.share])[:, None]
-        inflated = _given_counts(share, inner, self._at(successes, failures))
-        return np.where(rng.random(p.shape) < inflated, self._inflation()[1], p)
+        p[:, at] = np.where(
+            may_be < _given_counts(share, inner, True), self._inflation()[1], p[:, at]
+        )
+        return p
 
     def leaves(self, parameters: Parameters, xp: Special = NUMPY) -> Iterable[Leaf]:
         """Yield the point of the inflated problems, and the leaves of the family inflated."""

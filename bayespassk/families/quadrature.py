@@ -87,6 +87,9 @@ of 40,000 attempts or more."""
 ABOUT = np.array([-8.0, -5.0, -2.5, 0.0, 2.5, 5.0, 8.0])
 """Edges of panels about such a peak, in standard deviations."""
 
+BLOCK = 32_000
+"""Numbers that stay in the cache of a processor while they are worked on."""
+
 TINY = np.float64(1e-300)
 """Added before a logarithm: keeps gradients finite where prior and counts exclude each other."""
 
@@ -200,11 +203,13 @@ class Nodes(ABC):
         pieces = self.pieces(parameters, constants, NUMPY)
         constants = self.scaled(parameters, constants, NUMPY)
         log_moments = np.asarray(_log_mean(pieces, constants, NUMPY))
+        near = (log_moments > -0.5).any(0) & ((a == 0) | (b == 0))
+        weights = [np.exp(one.log_weights) for one in pieces] if near.any() else []
         for pairs, exponent, of in ((a == 0, b, "log_q"), (b == 0, a, "log_p")):
-            for i in np.flatnonzero(pairs & (log_moments > -0.5).any(0)):
+            for i in np.flatnonzero(pairs & near):
                 complement = sum(
-                    (np.exp(one.log_weights) * -np.expm1(exponent[i] * getattr(one, of))).sum(-1)
-                    for one in pieces
+                    (weight * -np.expm1(exponent[i] * getattr(one, of))).sum(-1)
+                    for one, weight in zip(pieces, weights, strict=True)
                 )
                 small = complement < 0.4
                 log_moments[small, i] = np.log1p(-complement[small])
@@ -225,16 +230,30 @@ class Nodes(ABC):
         shape = np.broadcast_shapes(*(np.shape(p) for p in parameters.values()))
         flat = {n: np.broadcast_to(p, shape).ravel() for n, p in parameters.items()}
         inside = np.unique(above[(above > 0) & (above < 1)])
-        constants = self.constants(a.ravel(), b.ravel(), flat, sp.logit(inside))
         draws = len(next(iter(flat.values())))
         values = np.tile((above.ravel() <= 0).astype(float), (draws, 1))
-        for threshold in inside:
-            own = np.flatnonzero(above.ravel() == threshold)
-            mine = _of_pairs(constants, own)
-            each = parts(flat, len(own) * len(mine["log_p"]))
-            log_above = float(np.log(threshold))
-            values[:, own] = np.concatenate([self._above(one, mine, log_above) for one in each])
+        if not len(inside):
+            return values.reshape(shape + a.shape)
+        constants = self.constants(a.ravel(), b.ravel(), flat, sp.logit(inside))
+        most = max(int((above.ravel() == one).sum()) for one in inside)
+        for start, part in _with_start(parts(flat, most * len(constants["log_p"]))):
+            some = slice(start, start + len(next(iter(part.values()))))
+            self._fill_above(values[some], part, constants, above.ravel(), inside)
         return values.reshape(shape + a.shape)
+
+    def _fill_above(
+        self,
+        values: Floats,
+        parameters: Parameters,
+        constants: Mapping[str, Any],
+        above: Floats,
+        inside: Floats,
+    ) -> None:
+        """Fill in the shares above those thresholds that lie inside, dims (draw, pair)."""
+        for threshold in inside:
+            own = np.flatnonzero(above == threshold)
+            mine = _of_pairs(constants, own)
+            values[:, own] = self._above(parameters, mine, float(np.log(threshold)))
 
     def _above(
         self, parameters: Parameters, constants: Mapping[str, Any], log_above: float
@@ -419,18 +438,41 @@ class Quadrature(Nodes, ByCell):
         log_above: float = -np.inf,
     ) -> Piece:
         """Return the nodes on the panels. The first and the last stand for the tails beyond."""
-        each = {name: p[..., None] for name, p in parameters.items()}
-        left, right = self.end_rates(each)
         log_p, log_q = constants["log_p"], constants["log_q"]
-        log_weights = (
-            self.log_density(each, log_p, log_q, xp)
-            + constants["log_weight"]
-            - constants["left_end"] * xp.log(left)
-            - constants["right_end"] * xp.log(right)
-        )
+
+        def weighted(given: Parameters) -> Any:
+            each = {name: p[..., None] for name, p in given.items()}
+            left, right = self.end_rates(each)
+            return (
+                self.log_density(each, log_p, log_q, xp)
+                + constants["log_weight"]
+                - constants["left_end"] * xp.log(left)
+                - constants["right_end"] * xp.log(right)
+            )
+
+        if xp is NUMPY:
+            log_weights: Any = _in_blocks(weighted, parameters, len(log_p))
+        else:
+            log_weights = weighted(parameters)
         if log_above > -np.inf:
             log_weights = xp.where(log_p > log_above, log_weights, np.float64(-1e30))
         return Piece(log_p, log_q, log_weights, constants.get("kernel"))
+
+
+def _in_blocks(
+    function: Callable[[Parameters], Floats], parameters: Parameters, nodes: int
+) -> Floats:
+    """Return what a function makes of all draws, dims (..., node), some of them at a time."""
+    shapes = {np.shape(p) for p in parameters.values()}
+    draws = max((shape[0] for shape in shapes if len(shape) == 1), default=0)
+    step = max(1, BLOCK // nodes)
+    if draws <= step or not shapes <= {(draws,), ()}:
+        return function(parameters)
+    result = np.empty((draws, nodes))
+    for i in range(0, draws, step):
+        some = {n: p[i : i + step] if np.ndim(p) else p for n, p in parameters.items()}
+        result[i : i + step] = function(some)
+    return result
 
 
 class Smooth(Quadrature):
@@ -446,6 +488,28 @@ class Smooth(Quadrature):
         """Return the fixed nodes."""
         return [self.fixed(parameters, constants, xp, log_above)]
 
+    def _fill_above(
+        self,
+        values: Floats,
+        parameters: Parameters,
+        constants: Mapping[str, Any],
+        above: Floats,
+        inside: Floats,
+    ) -> None:
+        """Fill in the shares, from weights that are the same for all thresholds."""
+        (piece,) = self.pieces(parameters, constants, NUMPY)
+        weights = np.exp(piece.log_weights - piece.log_weights.max(-1, keepdims=True))
+        whole = weights @ piece.kernel.T
+        few = np.flatnonzero((whole < 1e-260).any(0))
+        for threshold in inside:
+            own = np.flatnonzero(above == threshold)
+            beyond = piece.log_p > np.log(threshold)
+            upper = weights[:, beyond] @ piece.kernel[own][:, beyond].T
+            values[:, own] = (upper / np.maximum(whole[:, own], 1e-260)).clip(0.0, 1.0)
+            if len(rare := np.intersect1d(own, few)):
+                mine = _of_pairs(constants, rare)
+                values[:, rare] = self._above(parameters, mine, float(np.log(threshold)))
+
     def panels(self, log_kernel: LogKernel, parameters: Parameters) -> Floats:
         """Return panels on which density times each function of p is integrated well."""
         each = {name: p[:, None] for name, p in parameters.items()}
@@ -458,6 +522,14 @@ class Smooth(Quadrature):
     def farthest(self, parameters: Parameters) -> tuple[float, float]:
         """Return logits beyond which density and p^a (1-p)^b are exponential."""
         return FARTHEST
+
+
+def _with_start(each: Iterator[dict[str, Floats]]) -> Iterator[tuple[int, dict[str, Floats]]]:
+    """Yield parts of the parameters, and at which draw each starts."""
+    start = 0
+    for part in each:
+        yield start, part
+        start += len(next(iter(part.values())))
 
 
 def parts(parameters: Parameters, numbers: int) -> Iterator[dict[str, Floats]]:
@@ -598,12 +670,36 @@ def _shares(
 
 def _choose(weights: Floats, point: NDArray[np.int64], uniform: Floats) -> NDArray[np.int64]:
     """Return for each uniform number, dims (draw, copy), a column of its row of `weights`."""
+    rows, columns = weights.shape
     cumulative = weights.cumsum(-1)
     cumulative /= cumulative[:, -1:]
-    cumulative += np.arange(len(weights))[:, None]
-    found = np.searchsorted(cumulative.ravel(), (uniform + point[:, None]).ravel())
-    column = found.reshape(uniform.shape) - point[:, None] * weights.shape[1]
-    return np.asarray(column.clip(0, weights.shape[1] - 1))
+    if uniform.size < weights.size / 16:
+        cumulative += np.arange(rows)[:, None]
+        found = np.searchsorted(cumulative.ravel(), (uniform + point[:, None]).ravel())
+    else:
+        found = _looked_up(cumulative, point, uniform)
+    column = found.reshape(uniform.shape) - point[:, None] * columns
+    return np.asarray(column.clip(0, columns - 1))
+
+
+def _looked_up(cumulative: Floats, point: NDArray[np.int64], uniform: Floats) -> NDArray[np.int64]:
+    """Return positions in the flat `cumulative`, by a table of where each part of a row begins.
+
+    Many numbers are found sooner by it than by halving.
+    """
+    rows, columns = cumulative.shape
+    part = (cumulative * columns).astype(np.int64) + np.arange(rows)[:, None] * (columns + 1)
+    below = np.bincount(part.ravel(), minlength=rows * (columns + 1)).reshape(rows, -1)
+    begin = np.zeros_like(below)
+    np.cumsum(below[:, :-1], axis=1, out=begin[:, 1:])
+    begin += np.arange(rows)[:, None] * columns
+    found = begin[point[:, None], (uniform * columns).astype(np.int64)].ravel()
+    flat, wanted = cumulative.ravel(), uniform.ravel()
+    again = np.flatnonzero(flat[found] < wanted)
+    while again.size:
+        found[again] += 1
+        again = again[flat[found[again]] < wanted[again]]
+    return found
 
 
 def log_peak(a: Floats, b: Floats) -> Floats:
@@ -760,8 +856,14 @@ def _integrate(
     x, weight = panel_nodes(low, high)
     values = log_integrands(x.ravel())
     scale = np.maximum(values.max(-1, keepdims=True), least)
-    scaled = np.exp(values - scale).reshape(len(values), *x.shape)
-    return scale, (scaled * weight).sum(-1), _missed(values, scale[:, 0], low, high)
+    missed = _missed(values, scale[:, 0], low, high)
+    integrals = np.empty((len(values), len(low)))
+    step = max(1, BLOCK // values.shape[1])
+    for i in range(0, len(values), step):
+        some = slice(i, i + step)
+        scaled = np.exp(values[some] - scale[some]).reshape(-1, *x.shape)
+        integrals[some] = (scaled * weight).sum(-1)
+    return scale, integrals, missed
 
 
 def _missed(values: Floats, top: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:

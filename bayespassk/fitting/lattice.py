@@ -19,7 +19,7 @@ given them, from its lattice.
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,10 +60,18 @@ STEP = {1: 0.1, 2: 0.25, 3: 0.5, 4: 0.7}
 DEPTH = 13.0
 """How far below its highest point the log density of a lattice is followed."""
 
+COARSE = {1: 0.2, 2: 0.5, 3: 0.8, 4: 1.0}
+"""Of lattices that only look where systems and what they share are: for a normal, sums over them
+are right to 1e-8."""
+
+SHARED_DEPTH = 10.0
+"""How far below its highest point the density of a lattice counts for what systems share: a
+thousandth of a normal in four dimensions lies farther out."""
+
 MOST_POINTS = 120_000
 """Of a lattice: one that has not ended by then is told as not converged."""
 
-BLOCK = 200_000
+BLOCK = 100_000
 """Numbers that stay in the cache of a processor while they are worked on."""
 
 TOGETHER = 4
@@ -206,6 +214,8 @@ class _Lattice:
     slope : array, dims (point, axis)
         How much the log-likelihood rises in a step.
     ended : bool
+    step : float
+        In standard deviations.
     """
 
     x: Floats
@@ -216,6 +226,7 @@ class _Lattice:
     axes: Floats
     slope: Floats
     ended: bool
+    step: float
 
     @property
     def whole(self) -> bool:
@@ -339,11 +350,15 @@ type _Density = Callable[[Floats], Floats]
 
 
 def _lattice(
-    likelihood: _Likelihood, prior: _Density, mean: Floats, covariance: Floats
+    likelihood: _Likelihood,
+    prior: _Density,
+    mean: Floats,
+    covariance: Floats,
+    steps: Mapping[int, float] = STEP,
 ) -> _Lattice:
     """Return the lattice of likelihood times prior, which has about this mean and covariance."""
     d = len(mean)
-    step = STEP[d]
+    step = steps[d]
     # At an angle to those of the parameters, but those of the shares, which moments are free of.
     axes = step * np.linalg.cholesky(covariance) @ _turn(likelihood.own, d)
     evaluate = _AtPoints(likelihood)
@@ -383,6 +398,7 @@ def _lattice(
         axes,
         _slopes(where, values, kept),
         not len(wave),
+        step,
     )
 
 
@@ -734,7 +750,7 @@ def _normal(mean: Floats, variance: Floats) -> _Density:
 
 def _lattice_within(likelihood: _Likelihood, mean: Floats, covariance: Floats) -> _Lattice:
     prior = _normal(mean, np.diag(covariance))
-    return _lattice(likelihood, prior, *_about(likelihood, prior, mean, covariance))
+    return _lattice(likelihood, prior, *_about(likelihood, prior, mean, covariance), COARSE)
 
 
 class _Shared:
@@ -750,6 +766,7 @@ class _Shared:
     ) -> None:
         self.family, self.names, self.between = family, names, between
         self.freedom, self.lattices = freedom, lattices
+        self.within = [_within_depth(lattice) for lattice in lattices]
 
     def split(self, x: Floats) -> tuple[Floats, Floats]:
         """Return centres and spreads, dims (draw, parameter)."""
@@ -761,9 +778,16 @@ class _Shared:
         free = {name: centre[:, i] for i, name in enumerate(self.names)}
         total = np.asarray(log_prior(self.family, free))
         total = total - 0.5 * ((spread / self.between) ** 2).sum(-1)
-        for lattice in self.lattices:
+        for lattice in self.within:
             total = total + _log_evidence(lattice, centre, spread, self.freedom)
         return np.where(np.isfinite(total), total, -np.inf)
+
+
+def _within_depth(lattice: _Lattice) -> _Lattice:
+    """Return the points of a lattice that count for what systems share."""
+    kept = lattice.log_density > lattice.log_density.max() - SHARED_DEPTH
+    names = ("x", "log_likelihood", "log_density", "odd", "slope")
+    return replace(lattice, **{name: getattr(lattice, name)[kept] for name in names})
 
 
 def _middle_and_scale(lattice: _Lattice) -> tuple[Floats, Floats]:
@@ -774,16 +798,24 @@ def _middle_and_scale(lattice: _Lattice) -> tuple[Floats, Floats]:
 
 def _weights_given(
     lattice: _Lattice, centre: Floats, spread: Floats, freedom: float
-) -> Iterator[Any]:
+) -> Iterator[tuple[Any, Floats]]:
     """Yield likelihood times the density of the effect at the points, dims (draw, point), in parts.
 
     Divided by what has the logarithm that comes second. A part is overwritten by the next one.
     """
+    for part, likelihood, top in _factors_given(lattice, centre, spread, freedom):
+        yield np.multiply(part, likelihood, out=part), top
+
+
+def _factors_given(
+    lattice: _Lattice, centre: Floats, spread: Floats, freedom: float
+) -> Iterator[tuple[Any, Any, Floats]]:
+    """Yield the factors of :func:`_weights_given`, dims (draw, point) and (point,), and the log."""
     middle, scale = _middle_and_scale(lattice)
     x = ((lattice.x - middle) / scale).astype(np.float32)
     top = lattice.log_likelihood.max()
     own = (lattice.log_likelihood - top).astype(np.float32)
-    m, s = (centre - middle) / scale, np.maximum(spread / scale, SMOOTH * STEP[x.shape[1]])
+    m, s = (centre - middle) / scale, np.maximum(spread / scale, SMOOTH * lattice.step)
     squares = (m**2 / s**2).sum(-1)
     last = top - np.log(s * scale).sum(-1)
     step = max(1, BLOCK // len(x))
@@ -797,7 +829,8 @@ def _weights_given(
             most = part.max(-1, keepdims=True)
             part -= most
             here = slice(at, at + step)
-            yield np.exp(part, out=part), most[:, 0] + last[here] - 0.5 * squares[here]
+            one = np.ones(len(x), dtype=np.float32)
+            yield np.exp(part, out=part), one, most[:, 0] + last[here] - 0.5 * squares[here]
         return
     # 1 + squared distance / freedom is one product, too; the density is a power of it.
     powers = np.concatenate([x**2, x, np.ones_like(x[:, :1])], 1).T.copy()
@@ -809,27 +842,31 @@ def _weights_given(
     for at in range(0, len(terms), step):
         part = np.matmul(terms[at : at + step], powers, out=block[: len(terms) - at])
         np.reciprocal(np.maximum(part, 1, out=part), out=part)
-        part = _power(part, half)
-        part *= likelihood
-        yield part, last[at : at + step]
+        yield _power(part, half), likelihood, last[at : at + step]
 
 
 def _power(x: NDArray[np.float32], exponent: float) -> NDArray[np.float32]:
-    """Return a power, by products and a root where these will do, which are much faster."""
-    whole, rest = divmod(exponent, 1)
-    if rest not in (0.0, 0.5):
+    """Return a power, by products and a root where these will do; `x` is overwritten."""
+    whole, rest = int(exponent), exponent % 1
+    if rest not in (0.0, 0.5) or not whole:
         return np.asarray(x**exponent)
-    found = np.sqrt(x) if rest else np.ones_like(x)
-    for _ in range(int(whole)):
-        found *= x
-    return found
+    found = np.sqrt(x) if rest else None
+    while whole:
+        if whole % 2:
+            found = x if found is None else np.multiply(found, x, out=found)
+        whole //= 2
+        if whole:
+            x = x * x
+    return np.asarray(found)
 
 
 def _log_evidence(lattice: _Lattice, centre: Floats, spread: Floats, freedom: float) -> Floats:
     """Return the log of the likelihood integrated over the effect of each centre and spread."""
-    given = _weights_given(lattice, centre, spread, freedom)
+    given = _factors_given(lattice, centre, spread, freedom)
     with np.errstate(divide="ignore"):  # a density of zero, far from all there is
-        parts = [np.log(weights.sum(-1)) + top for weights, top in given]
+        parts = [
+            np.log((density @ likelihood).astype(float)) + top for density, likelihood, top in given
+        ]
     return np.concatenate(parts) + lattice.log_cell
 
 
@@ -843,7 +880,7 @@ def _given(
     chosen = np.concatenate(chosen)
     _, scale = _middle_and_scale(lattice)
     parameters = lattice.x.shape[1]
-    s = np.maximum(spread, SMOOTH * STEP[parameters] * scale)
+    s = np.maximum(spread, SMOOTH * lattice.step * scale)
     away = lattice.x[chosen] - centre
     pull = -away / s**2
     if np.isfinite(freedom):
