@@ -1,9 +1,11 @@
 """Of this process: how many threads it samples with, and what is said of how far it is."""
 
+import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -14,6 +16,7 @@ __all__ = [
     "be_quiet",
     "duration",
     "in_notebook",
+    "in_threads",
     "is_quiet",
     "one_thread_each",
     "progress",
@@ -25,6 +28,9 @@ _THREADS: int | None = None
 
 _QUIET: bool = False
 """Whether nothing is said but warnings and errors."""
+
+MOST_THREADS = 8
+"""That work side by side: each holds arrays of its own."""
 
 PATIENCE, PAUSE = 5.0, 30.0
 """Seconds until work is spoken of where there is no terminal, and until it is spoken of again."""
@@ -45,6 +51,25 @@ def one_thread_each() -> None:
     """Sample the chains of each fit one after the other: for processes that run side by side."""
     global _THREADS  # noqa: PLW0603 -- of the process, as the cache of compiled models
     _THREADS = 1
+
+
+def in_threads[One, Found](
+    function: Callable[[One], Found], items: Sequence[One]
+) -> Iterator[Found]:
+    """Yield what a function makes of each item, in their order, by a thread for each core.
+
+    For functions that leave Python for most of their time, as those of large arrays do.
+    """
+    many = min(threads() or len(os.sched_getaffinity(0)), len(items), MOST_THREADS)
+    if many < 2:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(many) as pool:
+        try:
+            yield from pool.map(function, items)
+        except BaseException:  # an interruption waits for what has begun and no more
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def is_quiet() -> bool:

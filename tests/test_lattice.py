@@ -202,6 +202,7 @@ def test_draws_within_cells_leave_a_density_with_an_edge_as_it_is():
         np.array([[0.5]]),
         np.full((len(x), 1), -0.5),
         True,
+        0.5,
     )
     rng = np.random.default_rng(1)
     chosen = evenly(sp.softmax(-x[:, 0]), 30_000, rng)
@@ -331,7 +332,8 @@ def test_a_point_is_drawn_as_often_as_its_weight_says(points):
     rng = np.random.default_rng(points)
     weight = rng.exponential(size=points).astype(np.float32)
     weight[::3] = 0.0
-    drawn = lattice._one_each(np.tile(weight, (20_000, 1)), rng)
+    likelihood = rng.uniform(0.5, 2, points).astype(np.float32)
+    drawn = lattice._one_each(np.tile(weight / likelihood, (20_000, 1)), likelihood, rng)
     times = np.bincount(drawn, minlength=points)
     assert times[weight == 0].sum() == 0
     some = weight > 0

@@ -122,12 +122,21 @@ def _fit(bins: Ints, edges: Floats, rates: Floats, weights: Floats, start: Float
     )
     lower, upper = inverse[: len(held)], inverse[len(held) :]
 
-    def loss(theta: Floats) -> float:
-        cdf = sp.betainc(theta[0], theta[1], points)
+    def loss(log_theta: Floats) -> float:
+        cdf = sp.betainc(*np.exp(log_theta), points)
         return float(-(share * np.log(cdf[upper] - cdf[lower] + FLOOR)).sum())
 
-    found = optimize.minimize(loss, start, method="L-BFGS-B", bounds=BOUNDS)
-    return np.array([*found.x, scale])
+    # In logarithms, with slopes of both sides: otherwise it ends short of the largest value, and
+    # where depends on the last digit of the start, and so on the machine.
+    found = optimize.minimize(
+        loss,
+        np.log(start),
+        method="L-BFGS-B",
+        jac="3-point",
+        bounds=np.log(BOUNDS),
+        options={"ftol": 1e-13, "gtol": 1e-9},
+    )
+    return np.array([*np.exp(found.x), scale])
 
 
 def scaled_beta_pass(alpha: Floats, beta: Floats, scale: Floats, ks: Ints) -> Floats:

@@ -699,7 +699,7 @@ def _looked_up(cumulative: Floats, point: NDArray[np.int64], uniform: Floats) ->
     while again.size:
         found[again] += 1
         again = again[flat[found[again]] < wanted[again]]
-    return found
+    return np.asarray(found)
 
 
 def log_peak(a: Floats, b: Floats) -> Floats:

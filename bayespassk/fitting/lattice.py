@@ -45,6 +45,7 @@ from bayespassk.fitting.importance import (
 from bayespassk.fitting.sampling import Draws
 from bayespassk.options import system_seed
 from bayespassk.posterior.pooling import Hierarchy
+from bayespassk.process import in_threads
 from bayespassk.runs import Runs
 from bayespassk.special import NUMPY
 
@@ -354,11 +355,11 @@ def _lattice(
     prior: _Density,
     mean: Floats,
     covariance: Floats,
-    steps: Mapping[int, float] = STEP,
+    steps: Mapping[int, float] | None = None,
 ) -> _Lattice:
     """Return the lattice of likelihood times prior, which has about this mean and covariance."""
     d = len(mean)
-    step = steps[d]
+    step = (STEP if steps is None else steps)[d]
     # At an angle to those of the parameters, but those of the shares, which moments are free of.
     axes = step * np.linalg.cholesky(covariance) @ _turn(likelihood.own, d)
     evaluate = _AtPoints(likelihood)
@@ -528,18 +529,21 @@ def _alone(
     def prior(x: Floats) -> Floats:
         return np.asarray(log_prior(family, {name: x[:, i] for i, name in enumerate(names)}))
 
-    found = np.empty((draws, len(likelihoods), len(names)))
-    whole = np.empty(len(likelihoods), dtype=bool)
-    each = []
-    for system, likelihood in enumerate(likelihoods):
-        advance("Integrating each system", system)
+    def alone(likelihood: _Likelihood) -> tuple[Floats, bool, dict[str, Floats]]:
         lattice = _lattice(likelihood, prior, *_about(likelihood, prior, mean, covariance))
         rng = np.random.default_rng(system_seed(seed, likelihood.system))
         weight = normalised(lattice.log_density)
         chosen = evenly(weight, draws, rng)
-        found[:, system] = _within(lattice, chosen, _slope(lattice, prior)[chosen], rng)
-        whole[system] = lattice.whole
-        each.append(_mean_and_sd(family, names, lattice.x, weight))
+        found = _within(lattice, chosen, _slope(lattice, prior)[chosen], rng)
+        return found, lattice.whole, _mean_and_sd(family, names, lattice.x, weight)
+
+    found = np.empty((draws, len(likelihoods), len(names)))
+    whole = np.empty(len(likelihoods), dtype=bool)
+    each = []
+    for system, (drawn, is_whole, one) in enumerate(in_threads(alone, likelihoods)):
+        found[:, system], whole[system] = drawn, is_whole
+        each.append(one)
+        advance("Integrating each system", system + 1)
     moments = {name: np.stack([one[name] for one in each], -1) for name in each[0]}
     return Integrated({n: found[..., i] for i, n in enumerate(names)}, None, whole, moments)
 
@@ -717,9 +721,10 @@ def _pooled(
     between = np.array([prior.between for prior in priors.values()])
     variance = np.array([prior.sd**2 for prior in priors.values()]) + between**2
     lattices = []
-    for system, likelihood in enumerate(likelihoods):
-        advance("Integrating each system", system)
-        lattices.append(_lattice_within(likelihood, location, np.diag(variance)))
+    wide = functools.partial(_lattice_within, mean=location, covariance=np.diag(variance))
+    for lattice in in_threads(wide, likelihoods):
+        lattices.append(lattice)
+        advance("Integrating each system", len(lattices))
     advance("Integrating systems together", len(likelihoods))
     shared = _Shared(family, names, between, freedom, lattices)
     samples = _adapted(shared, *_start(lattices, between), LOOKING, 0.0, rng)
@@ -728,17 +733,25 @@ def _pooled(
     centre, spread = shared.split(samples.x)
     predicted = samples.weight @ centre
     variance = samples.weight @ ((centre - predicted) ** 2 + spread**2)
-    lattices = [
-        _lattice(one, _normal(predicted, 1.5 * variance), *about)
-        for one, about in zip(likelihoods, moments, strict=True)
-    ]
+    prior = _normal(predicted, 1.5 * variance)
+    lattices = list(
+        in_threads(
+            lambda one: _lattice(one[0], prior, *one[1]),
+            list(zip(likelihoods, moments, strict=True)),
+        )
+    )
     shared = _Shared(family, names, between, freedom, lattices)
     samples = _adapted(shared, *samples.about(), KEPT, ENOUGH, rng)
     kept = samples.x[rng.permutation(evenly(samples.weight, draws, rng))]
     centre, spread = shared.split(kept)
     found = {f"centre_{name}": centre[:, i, None] for i, name in enumerate(names)}
     found |= {f"spread_{name}": spread[:, i, None] for i, name in enumerate(names)}
-    each = np.stack([_given(lattice, centre, spread, freedom, rng) for lattice in lattices], 1)
+
+    def given(system: int) -> Floats:
+        own = np.random.default_rng(system_seed(seed, likelihoods[system].system))
+        return _given(lattices[system], centre, spread, freedom, own)
+
+    each = np.stack(list(in_threads(given, range(len(lattices)))), 1)
     found |= {name: each[..., i] for i, name in enumerate(names)}
     whole = np.array([lattice.whole for lattice in lattices])
     return Integrated(found, samples.log_ratio, whole, {})
@@ -778,8 +791,11 @@ class _Shared:
         free = {name: centre[:, i] for i, name in enumerate(self.names)}
         total = np.asarray(log_prior(self.family, free))
         total = total - 0.5 * ((spread / self.between) ** 2).sum(-1)
-        for lattice in self.within:
-            total = total + _log_evidence(lattice, centre, spread, self.freedom)
+        evidence = functools.partial(
+            _log_evidence, centre=centre, spread=spread, freedom=self.freedom
+        )
+        for one in in_threads(evidence, self.within):
+            total = total + one
         return np.where(np.isfinite(total), total, -np.inf)
 
 
@@ -874,10 +890,8 @@ def _given(
     lattice: _Lattice, centre: Floats, spread: Floats, freedom: float, rng: np.random.Generator
 ) -> Floats:
     """Return a draw from the cells of the lattice for each centre and spread."""
-    chosen: Any = []
-    for weights, _ in _weights_given(lattice, centre, spread, freedom):
-        chosen.append(_one_each(weights, rng))
-    chosen = np.concatenate(chosen)
+    factors = _factors_given(lattice, centre, spread, freedom)
+    chosen = np.concatenate([_one_each(one, likelihood, rng) for one, likelihood, _ in factors])
     _, scale = _middle_and_scale(lattice)
     parameters = lattice.x.shape[1]
     s = np.maximum(spread, SMOOTH * lattice.step * scale)
@@ -888,19 +902,24 @@ def _given(
     return _within(lattice, chosen, lattice.slope[chosen] + pull @ lattice.axes, rng)
 
 
-def _one_each(weights: Any, rng: np.random.Generator) -> Ints:
-    """Return a point of each row of weights, drawn by them: first a run of points, then of it."""
-    rows, points = weights.shape
-    whole = points // RUN
+def _one_each(density: Any, likelihood: Any, rng: np.random.Generator) -> Ints:
+    """Return a point of each row of density times likelihood, drawn by it.
+
+    First a run of points, then one of it.
+    """
+    rows, points = density.shape
+    whole, end = points // RUN, points // RUN * RUN
     runs = np.empty((rows, whole + 1))
-    runs[:, :whole] = weights[:, : whole * RUN].reshape(rows, whole, RUN).sum(-1)
-    runs[:, whole] = weights[:, whole * RUN :].sum(-1)
+    each = density[:, :end].reshape(rows, whole, RUN)
+    runs[:, :whole] = np.einsum("drp,rp->dr", each, likelihood[:end].reshape(whole, RUN))
+    runs[:, whole] = density[:, end:] @ likelihood[end:]
     ends = runs.cumsum(-1)
     target = rng.random(rows) * ends[:, -1]
     run = (ends <= target[:, None]).sum(-1)
     target -= np.where(run, ends[np.arange(rows), run - 1], 0.0)
     place = np.minimum(run[:, None] * RUN + np.arange(RUN), points - 1)
-    inside = np.take_along_axis(weights, place, -1).cumsum(-1, dtype=float)
+    weights = np.take_along_axis(density, place, -1) * likelihood[place]
+    inside = weights.cumsum(-1, dtype=float)
     within = np.minimum((inside <= target[:, None]).sum(-1), RUN - 1)
     return np.asarray(place[np.arange(rows), within])
 

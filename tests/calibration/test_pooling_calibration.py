@@ -107,6 +107,7 @@ def test_ranks_of_the_truth_are_uniform(method, full_size):
 
 
 @pytest.mark.filterwarnings("ignore::bayespassk.errors.PoolingWarning")
+@pytest.mark.filterwarnings("ignore::bayespassk.errors.FamilyWarning")  # which is right
 def test_the_test_can_fail():
     """Systems whose log a is elsewhere than the prior says have ranks at one end."""
     elsewhere = bp.Beta(log_a=bp.Prior(2.5, 0.3))
