@@ -164,3 +164,21 @@ def test_a_forecast_from_a_saved_fit_loads_no_sampler(fit_path):
         "sys.exit(bool(heavy & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_table_of_forecasts_on_the_command_line_loads_what_it_needs(tmp_path):
+    path = tmp_path / "counts.csv"
+    path.write_text("problem,attempts,successes\na,10,3\nb,10,0\n")
+    code = (
+        "import sys\n"
+        "from bayespassk.cli import main\n"
+        f"sys.argv = ['bayespassk', 'forecast', {str(path)!r}, '--k', '5']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'pymc', 'numba', 'matplotlib', 'arviz', 'arviz_stats', 'scipy.stats', 'scipy.optimize',\n"
+        "  'bayespassk.reporting', 'bayespassk.estimators', 'distributed'}\n"
+        "print(heavy & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "pass@k" in done.stdout
+    assert done.stderr.endswith("set()\n"), done.stderr

@@ -1,6 +1,7 @@
 """The bar that shows how far a process is, and with how many threads it samples."""
 
 import re
+import threading
 import time
 
 import pytest
@@ -133,3 +134,37 @@ def test_a_process_samples_with_every_core_until_told_otherwise(monkeypatch):
     assert process.threads() is None
     process.one_thread_each()
     assert process.threads() == 1
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_work_in_threads_comes_in_order_and_ends_with_an_error(monkeypatch, threads):
+    monkeypatch.setattr(process, "_THREADS", threads)
+    began = []
+
+    def work(i):
+        began.append(i)
+        time.sleep(0.01 * (3 - i % 3))
+        if i == 4:
+            raise ValueError(i)
+        return i
+
+    found = []
+    with pytest.raises(ValueError, match="4"):
+        found.extend(process.in_threads(work, range(200)))
+    assert found == [0, 1, 2, 3]
+    assert len(began) < 100  # the rest is not begun
+
+
+def test_threads_are_as_many_as_the_process_may_have(monkeypatch):
+    def names(given):
+        monkeypatch.setattr(process, "_THREADS", given)
+        barrier = threading.Barrier(given or 1)
+
+        def work(_):
+            barrier.wait(timeout=10)
+            return threading.current_thread().name
+
+        return set(process.in_threads(work, range(given * 3)))
+
+    assert names(1) == {threading.current_thread().name}
+    assert len(names(2)) == 2

@@ -98,7 +98,7 @@ def ranks_of_the_truth(family, number, seed, problems):
 
 
 @pytest.mark.parametrize(
-    ("family", "few", "many"), [(KNOWN, 60, 400), (LEARNED, 25, 200)], ids=["known", "learned"]
+    ("family", "few", "many"), [(KNOWN, 60, 400), (LEARNED, 15, 200)], ids=["known", "learned"]
 )
 def test_bands_cover_the_truth_as_often_as_they_say(family, few, many, full_size):
     """Problems, rates and parameters are drawn from the prior: ranks of the truth are uniform.

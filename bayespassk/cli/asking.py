@@ -1,5 +1,6 @@
 """The commands that ask a fit: how much is solved with k attempts, or who solves more."""
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -243,19 +244,23 @@ def _papers(
     fits: "dict[str, xr.DataTree]", table: "pd.DataFrame", meta: dict[str, Any], target: str
 ) -> "dict[str, Callable[[], str]]":
     """Return what makes tables for papers, by the names of their formats."""
-    from bayespassk.posterior.fitted import opened
-    from bayespassk.reporting import papers
 
-    fitted = opened(next(iter(fits.values())), evidence=True)
-    made = papers.paper(
-        [{str(name): v for name, v in row.items()} for row in table.to_dict("records")],
-        dict(zip(fitted.systems, fitted.most_attempts.tolist(), strict=True)),
-        target=target,
-        attempted=fitted.attempted(),
-        family=meta["family"],
-        prob=table.attrs["prob"],
-    )
-    return {"md": lambda: papers.markdown(made), "latex": lambda: papers.latex(made)}
+    def paper(form: str) -> str:
+        from bayespassk.posterior.fitted import opened
+        from bayespassk.reporting import papers
+
+        fitted = opened(next(iter(fits.values())), evidence=True)
+        made = papers.paper(
+            [{str(name): v for name, v in row.items()} for row in table.to_dict("records")],
+            dict(zip(fitted.systems, fitted.most_attempts.tolist(), strict=True)),
+            target=target,
+            attempted=fitted.attempted(),
+            family=meta["family"],
+            prob=table.attrs["prob"],
+        )
+        return papers.markdown(made) if form == "md" else papers.latex(made)
+
+    return {form: functools.partial(paper, form) for form in ("md", "latex")}
 
 
 def _has_verifier(options: dict[str, Any]) -> bool:

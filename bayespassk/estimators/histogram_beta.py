@@ -123,7 +123,8 @@ def _fit(bins: Ints, edges: Floats, rates: Floats, weights: Floats, start: Float
     lower, upper = inverse[: len(held)], inverse[len(held) :]
 
     def loss(log_theta: Floats) -> float:
-        cdf = sp.betainc(*np.exp(log_theta), points)
+        alpha, beta = np.exp(log_theta)
+        cdf = sp.betainc(alpha, beta, points)
         return float(-(share * np.log(cdf[upper] - cdf[lower] + FLOOR)).sum())
 
     # In logarithms, with slopes of both sides: otherwise it ends short of the largest value, and

@@ -17,13 +17,13 @@ QUANTITIES = 11
 
 SIMULATIONS = {
     ("nuts", "beta"): 60,
-    ("nuts", "beta-mixture-2"): 20,
+    ("nuts", "beta-mixture-2"): 12,
     ("quadrature", "beta"): 100,
-    ("quadrature", "libby-novick"): 40,
+    ("quadrature", "libby-novick"): 30,
     ("quadrature", "kumaraswamy"): 30,
-    ("quadrature", "generalized-beta"): 30,
-    ("quadrature", "scaled-beta"): 20,
-    ("quadrature", "logit-normal"): 30,
+    ("quadrature", "generalized-beta"): 20,
+    ("quadrature", "scaled-beta"): 12,
+    ("quadrature", "logit-normal"): 20,
     ("quadrature", "zero-inflated-beta"): 50,
     ("quadrature", "one-inflated-beta"): 50,
 }
