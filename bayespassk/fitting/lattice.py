@@ -65,9 +65,9 @@ COARSE = {1: 0.2, 2: 0.5, 3: 0.8, 4: 1.0}
 """Of lattices that only look where systems and what they share are: for a normal, sums over them
 are right to 1e-8."""
 
-SHARED_DEPTH = 10.0
-"""How far below its highest point the density of a lattice counts for what systems share: a
-thousandth of a normal in four dimensions lies farther out."""
+SHARED_DEPTH = 11.5
+"""How far below its highest point the density of a lattice counts for what systems share: of a
+normal in four dimensions, 1e-4 lies farther out."""
 
 MOST_POINTS = 120_000
 """Of a lattice: one that has not ended by then is told as not converged."""
