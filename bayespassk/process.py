@@ -14,6 +14,7 @@ from bayespassk.terminal import on_line
 
 __all__ = [
     "be_quiet",
+    "cores",
     "duration",
     "in_notebook",
     "in_threads",
@@ -47,6 +48,12 @@ def threads() -> int | None:
     return _THREADS
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    here = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if here else os.cpu_count() or 1
+
+
 def one_thread_each() -> None:
     """Sample the chains of each fit one after the other: for processes that run side by side."""
     global _THREADS  # noqa: PLW0603 -- of the process, as the cache of compiled models
@@ -60,7 +67,7 @@ def in_threads[One, Found](
 
     For functions that leave Python for most of their time, as those of large arrays do.
     """
-    many = min(threads() or len(os.sched_getaffinity(0)), len(items), MOST_THREADS)
+    many = min(threads() or cores(), len(items), MOST_THREADS)
     if many < 2:
         yield from map(function, items)
         return

@@ -20,7 +20,7 @@ from importlib import metadata, util
 from typing import TYPE_CHECKING, Any
 
 from bayespassk.errors import InputError, OptionError
-from bayespassk.process import one_thread_each
+from bayespassk.process import cores as cores_here, one_thread_each
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -60,8 +60,7 @@ type Finished[T, R] = Generator[tuple[T, R | Lost]]
 def check_cores(cores: int | None) -> int:
     """Return how many processes to use, by default one for each core that may be used."""
     if cores is None:
-        here = hasattr(os, "sched_getaffinity")
-        cores = len(os.sched_getaffinity(0)) if here else os.cpu_count() or 1
+        cores = cores_here()
     if not isinstance(cores, int) or cores < 1:
         raise OptionError(f"cores must be a whole number from 1; got {cores!r}")
     return cores
