@@ -111,11 +111,15 @@ def logs_of(corpus: Corpus, folder: Path) -> dict[str, bp.Counts]:
     }
 
 
-def scores_of(options: argparse.Namespace, methods: Mapping[str, Any]) -> pd.DataFrame:
+def scores_of(
+    options: argparse.Namespace,
+    methods: Mapping[str, Any],
+    corpora: Mapping[str, Corpus] = CORPORA,
+) -> pd.DataFrame:
     """Return the scores of all corpora, with columns that say which, and which benchmark."""
     tables = []
     for name in options.corpora:
-        corpus = CORPORA[name]
+        corpus = corpora[name]
         for log, counts in logs_of(corpus, options.data).items():
             scores = bp.backtest(
                 counts,

@@ -39,6 +39,16 @@ pygments_dark_style = "monokai"
 html_theme_options = {
     "light_css_variables": {"code-font-size": "76%", "sidebar-item-spacing-vertical": "0.25rem"},
 }
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "versions.html",  # where docs/versions.py built several
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/scroll-end.html",
+    ]
+}
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_show_sourcelink = False

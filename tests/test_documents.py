@@ -12,7 +12,7 @@ import bayespassk as bp
 from bayespassk.cli import cli
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 DOCSTRINGS = sorted((ROOT / "bayespassk").rglob("*.py"))
 
@@ -26,7 +26,8 @@ def name(path):
 @pytest.mark.filterwarnings("ignore::bayespassk.errors.FamilyWarning")
 @pytest.mark.filterwarnings("ignore:another seed would move:bayespassk.errors.ConvergenceWarning")
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_python_blocks_run_in_order(page):
+def test_python_blocks_run_in_order(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where files go that a page writes
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
     namespace = {}
     for block in blocks:

@@ -69,6 +69,13 @@ def test_epochs_go_where_they_narrow_the_band():
     assert made.sum() == 400
 
 
+def test_no_epoch_is_skipped_that_the_band_needs():
+    """Where all epochs of all samples are not enough, none is skipped: a skipped one is lost."""
+    made, _, said = drive(NarrowEnough(20, 0.01, family="beta", batch=60), 8)
+    assert said["status"] == "all epochs made"
+    assert (made == 8).all()
+
+
 def test_what_it_cannot_read_is_attempted_as_without_it(caplog):
     made, _, said = drive(NarrowEnough(20, 0.2), 5, value={"a": 0.37})
     assert (made == 5).all()

@@ -72,8 +72,17 @@ def test_it_says_when_no_affordable_budget_will_do():
     plan = plan_of(nothing_yet(), k=10_000, half_width=0.002, budget=1000)
     plan.tell(run(plan.ask(400), np.random.default_rng(1)))
     assert plan.status == "out of reach"
+    assert plan.needed == plan.left
     assert "accept a wider band" in plan.message()
     assert len(plan.ask(100))  # for those who want to spend it all the same
+
+
+def test_what_the_band_needs_is_less_than_all_that_may_be_spent():
+    plan = plan_of(nothing_yet(), half_width=0.05, budget=20_000)
+    assert plan.needed == 20_000  # nothing is known yet
+    plan.tell(run(plan.ask(400), np.random.default_rng(1)))
+    assert 0 < plan.needed < plan.left
+    assert plan.ask(plan.needed)["attempts"].sum() == pytest.approx(plan.needed, abs=1)
 
 
 def test_a_population_cannot_be_known_from_few_problems_without_any_budget():

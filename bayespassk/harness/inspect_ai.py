@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NarrowEnough"]
 
-AHEAD = 4
-"""Batches that are looked ahead."""
-
 log = logging.getLogger(__name__)
 
 
@@ -155,7 +152,8 @@ class NarrowEnough:
     def _begin(self, names: list[str], epochs: int) -> None:
         self._names, self._epochs = names, epochs
         self._made: Counter[str] = Counter()  # attempts that were let go ahead
-        self._queue: Counter[str] = Counter()
+        self._queue: Counter[str] = Counter()  # what is wanted further
+        self._next = 0  # attempts at which to look again
         self._outcomes: list[tuple[str, int | None]] = []
         self._over: str | None = None
         self._warned = self._looked = False
@@ -183,7 +181,7 @@ class NarrowEnough:
             if self._over is not None:
                 return self._over
             later = epoch > self._first
-            if later and not self._queue.total():
+            if later and (self._made.total() >= self._next or not self._queue.total()):
                 with _quietly():
                     self._look(epoch)
             if self._over is not None:
@@ -200,19 +198,21 @@ class NarrowEnough:
         self._looked = counts.attempts.any()
         if not self._looked:
             return
-        plan = self._plan(counts, 1.0)
+        # An epoch that is skipped is lost. So a sample goes ahead as long as the cheapest way to
+        # the band has further attempts at it: all of them where the band is out of reach.
+        limit = np.full(len(counts), self._epochs - epoch + 1.0)
+        left = limit.sum() if self._budget is None else self._budget - self._made.total()
+        plan = self._plan(counts, min(left, limit.sum()), limit)
         asked = self._asked["half_width"]
         if asked is not None and self._half_width(plan) <= asked:
             self._over = "narrow enough"
             return
-        limit = np.full(len(counts), self._epochs - epoch + 1.0)
-        left = limit.sum() if self._budget is None else self._budget - self._made.total()
-        batch = min(left, self._batch or max(len(counts), self._made.total() // 10))
-        # What is gained by many attempts at a problem is seen only if many are looked ahead.
-        ahead = min(left, limit.sum(), max(AHEAD * batch, self._made.total()))
-        further = self._plan(counts, ahead, limit).ask(batch)
+        further = plan.ask(plan.needed)
         each = zip(further["problem"], further["attempts"].tolist(), strict=True)
         self._queue = Counter(dict(each))
+        self._next = self._made.total() + (
+            self._batch or max(len(counts), self._made.total() // 10)
+        )
         if not self._queue.total():
             self._over = "budget spent"
 
@@ -229,8 +229,7 @@ class NarrowEnough:
         )
 
     def _plan(self, counts: Counts, budget: float, limit: Any = None) -> Plan:
-        asked = {name: value for name, value in self._asked.items() if name != "half_width"}
-        return Plan(counts, budget=budget, limit=limit, **asked)
+        return Plan(counts, budget=budget, limit=limit, **self._asked)
 
     def _half_width(self, plan: Plan) -> float:
         band = plan.band

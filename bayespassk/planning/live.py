@@ -172,6 +172,16 @@ class Plan:
         return np.inf if self.budget is None else self.budget - self.spent
 
     @property
+    def needed(self) -> float:
+        """What the band is expected to take, or all that may be spent if that is less."""
+        if self.half_width is None or self._strategy != "bayes" or not self.counts.attempts.any():
+            return self._affordable
+        ahead = self._all()
+        widths = self._half_widths() * (ahead["path_sd"] / ahead["sd"]).values
+        enough = np.flatnonzero((widths <= self.half_width).all(-1))
+        return float(ahead["path_spent"][enough[0]]) if len(enough) else self._affordable
+
+    @property
     def status(self) -> Status:
         """Where the plan stands.
 
@@ -246,7 +256,8 @@ class Plan:
                 self._of_rows(self._costs, 1.0), self._spare(), now, self._seed
             )
         else:
-            further = self._allocated(now, self._needed())
+            everything = now >= self._affordable
+            further = self._all() if everything else self._allocated(now, self.needed)
             frame["attempts"] = further["attempts"].values
             for name in frame.attrs:
                 of = dict(zip(self.counts.systems, further[name].values.tolist(), strict=True))
@@ -352,15 +363,6 @@ class Plan:
         ahead = self._all()
         return np.asarray(now * (ahead["sd_expected"] / ahead["sd"]).values)
 
-    def _needed(self) -> float:
-        """Return what it is expected to take, or all that may be spent if that is less."""
-        if self.half_width is None or self._strategy != "bayes":
-            return self._affordable
-        ahead = self._all()
-        widths = self._half_widths() * (ahead["path_sd"] / ahead["sd"]).values
-        enough = np.flatnonzero((widths <= self.half_width).all(-1))
-        return float(ahead["path_spent"][enough[0]]) if len(enough) else self._affordable
-
 
 def _check(
     k: float,
@@ -406,7 +408,7 @@ def _message(plan: Plan) -> str:
             else f"{UNLIMITED:,.0f} further attempts a problem"
         )
         text += f"; {plan._expected(now).max():.3f} is expected with {affordable}"
-        needed = plan._needed()
+        needed = plan.needed
         if status == "open" and plan._strategy == "bayes" and needed < plan._affordable:
             text += f", and the band asked for after about {float(f'{needed:.2g}'):,.0f}"
     if status == "out of reach":

@@ -6,6 +6,8 @@ They are installed by ``uv sync --group producers``.
 import importlib.util
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,8 +17,45 @@ from pathlib import Path
 import pytest
 
 import bayespassk as bp
+import commands
 
 HERE = Path(__file__).parent / "producers"
+
+
+def _recipes():
+    """Return the recipes of docs/how-to/recipes.md, by what they install."""
+    path = HERE.parents[2] / "benchmarks" / "recipes.py"
+    spec = importlib.util.spec_from_file_location("recipes", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["recipes"] = module  # where dataclasses look
+    spec.loader.exec_module(module)
+    return {" ".join(one.install): one for one in module.recipes()}
+
+
+RECIPES = _recipes()
+
+
+def shell(script, cwd):
+    """Run the commands of a page as a shell does, by the programs of this environment."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euc", script], cwd=cwd, env=os.environ | {"PATH": path, "XDG_CACHE_HOME": str(cwd)},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+
+
+def band_of(recipe, folder, monkeypatch):
+    """Run the command of a recipe that prints the band, in this process; return its table."""
+    monkeypatch.chdir(folder)
+    words = shlex.split(recipe.band)
+    assert words.pop(0) == "bayespassk"
+    each = [sorted(map(str, Path().glob(word))) if "*" in word else [word] for word in words]
+    table = commands.run(*(one for some in each for one in some)).stdout
+    row = re.search(r" \d+ +1,000 .* (\d\.\d+) +(\d\.\d+)$", table, re.MULTILINE)
+    lower, upper = map(float, row.groups())
+    assert 0 <= lower < upper <= 1
+    return table
 
 
 def needs(module):
@@ -120,6 +159,16 @@ def test_auto_recognises_an_inspect_log_whatever_its_name(inspect_log, tmp_path)
     )
 
 
+def test_the_recipe_for_inspect_ends_in_a_band(tmp_path, monkeypatch):
+    needs("inspect_ai")
+    shell(RECIPES["inspect-ai"].run.replace("--epochs 10", "--epochs 3"), tmp_path)
+    counts = bp.read(tmp_path / "logs")
+    assert len(counts) == 20
+    assert set(counts.attempts) == {3}
+    assert 0 < counts.successes.sum() < 60
+    band_of(RECIPES["inspect-ai"], tmp_path, monkeypatch)
+
+
 def test_a_plan_drives_inspect(tmp_path):
     needs("inspect_ai")
     script, counts = HERE.parents[2] / "benchmarks" / "inspect_plan.py", tmp_path / "counts.csv"
@@ -142,12 +191,14 @@ def harness_logs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("harness")
     for task in HERE.glob("lm_eval_*.yaml"):
         shutil.copy(task, folder)
+    recipe = RECIPES["lm-eval"].run
+    shell(recipe[: recipe.index("lm_eval ")], folder)  # its files; its command is among those below
     docs = [("1 + 1?", "2"), ("laugh", "lol"), ("smile é", "lol")]
     (folder / "docs.jsonl").write_text(
         "\n".join(json.dumps({"question": q, "answer": a}) for q, a in docs)
     )
     run(
-        "-m", "lm_eval", "--model", "dummy", "--tasks", "tiny,tiny_filters,tiny_repeats", "--include_path", ".",
+        "-m", "lm_eval", "--model", "dummy", "--tasks", "tiny,tiny_filters,tiny_repeats,vowels", "--include_path", ".",
         "--output_path", "out", "--log_samples",
         cwd=folder, HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_HOME=str(folder / "hf"),
     )  # fmt: skip
@@ -172,6 +223,16 @@ def test_repeats_need_a_scorer(harness_logs):
             bp.read(path, **options)
         counts = bp.read(path, scorer=lambda said, record: said == record["target"], **options)
         assert of(counts) == {"0": (4, 0), "1": (4, 4), "2": (4, 4)}
+
+
+def test_the_recipe_for_the_harness_ends_in_a_band(harness_logs, monkeypatch):
+    """Its command is that of the fixture, with the task of the page among others."""
+    recipe = RECIPES["lm-eval"]
+    words = "lm_eval --model dummy --tasks vowels --include_path . --output_path out --log_samples"
+    assert recipe.run.splitlines()[-1] == words
+    (path,) = harness_logs.rglob("samples_vowels_*.jsonl")
+    assert of(bp.read(path)) == {"0": (20, 0), "1": (20, 0), "2": (20, 20), "3": (20, 0)}
+    band_of(recipe, harness_logs.parent, monkeypatch)
 
 
 def test_filters_are_chosen(harness_logs):
@@ -248,7 +309,8 @@ def evalplus_logs(tmp_path_factory):
         for task, some in SOLUTIONS.items()
         for one, *_ in some
     ]
-    running = []
+    recipe, running = RECIPES["evalplus"].run, []
+    (folder / "recipe").mkdir()
     for name, more in {"both": [], "base": ["--base-only"]}.items():
         (folder / f"{name}.jsonl").write_text("\n".join(json.dumps(one) for one in samples))
         running.append(
@@ -260,10 +322,21 @@ def evalplus_logs(tmp_path_factory):
                                   "XDG_CACHE_HOME": str(folder / name)},
             )
         )  # fmt: skip
+    shell(recipe, folder / "recipe")
     for process in running:
         out, _ = process.communicate(timeout=300)
         assert process.returncode == 0, out[-2000:]
     return folder
+
+
+def test_the_recipe_for_evalplus_ends_in_a_band(evalplus_logs, monkeypatch):
+    folder = evalplus_logs / "recipe"
+    counts = bp.read(folder / "samples_eval_results.json", tests="plus")
+    assert set(counts.attempts) == {20}
+    base = bp.read(folder / "samples_eval_results.json", tests="base")
+    assert (counts.successes > 0).all()
+    assert (counts.successes < base.successes).any()
+    band_of(RECIPES["evalplus"], folder, monkeypatch)
 
 
 def expected(which):

@@ -1,0 +1,3 @@
+"""Beta-binomial of largest likelihood (Kazdan 2025), bootstrapped."""
+
+forecast = "beta-binomial-mle"

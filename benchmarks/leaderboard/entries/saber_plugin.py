@@ -1,0 +1,3 @@
+"""SABER's power law of the tail (Feng 2026), bootstrapped."""
+
+forecast = "saber-plugin"
