@@ -152,6 +152,18 @@ class Nodes(ABC):
         Those with log p up to `log_above`, which is one of the cuts of `constants`, weigh nothing.
         """
 
+    def of_pairs(self, constants: Mapping[str, Any], which: Any) -> dict[str, Any]:
+        """Return the constants of some of the pairs."""
+        names = {"a", "b", "kernel", "kernel_top"} & set(constants)
+        return {**constants, **{name: constants[name][which] for name in names}}
+
+    def numbers(self, constants: Mapping[str, Any], pairs: int) -> int:
+        """Return how many numbers are held for each draw while moments are computed.
+
+        Nodes that follow the parameters take as many as there are pairs of pair and node.
+        """
+        return pairs * len(constants["log_p"])
+
     def scaled(
         self, parameters: Parameters, constants: Mapping[str, Any], xp: Special, system: Any = None
     ) -> Mapping[str, Any]:
@@ -236,7 +248,7 @@ class Nodes(ABC):
             return values.reshape(shape + a.shape)
         constants = self.constants(a.ravel(), b.ravel(), flat, sp.logit(inside))
         most = max(int((above.ravel() == one).sum()) for one in inside)
-        for start, part in _with_start(parts(flat, most * len(constants["log_p"]))):
+        for start, part in _with_start(parts(flat, self.numbers(constants, most))):
             some = slice(start, start + len(next(iter(part.values()))))
             self._fill_above(values[some], part, constants, above.ravel(), inside)
         return values.reshape(shape + a.shape)
@@ -252,7 +264,7 @@ class Nodes(ABC):
         """Fill in the shares above those thresholds that lie inside, dims (draw, pair)."""
         for threshold in inside:
             own = np.flatnonzero(above == threshold)
-            mine = _of_pairs(constants, own)
+            mine = self.of_pairs(constants, own)
             values[:, own] = self._above(parameters, mine, float(np.log(threshold)))
 
     def _above(
@@ -296,7 +308,7 @@ class Nodes(ABC):
             later_a = np.concatenate([later_a, more_a[near.sum() :]])
             later_b = np.concatenate([later_b, more_b[near.sum() :]])
         constants = self.constants(later_a, later_b, parameters)
-        return _of_pairs(constants, slice(len(a)))
+        return self.of_pairs(constants, slice(len(a)))
 
     def draw_nodes(
         self,
@@ -507,7 +519,7 @@ class Smooth(Quadrature):
             upper = weights[:, beyond] @ piece.kernel[own][:, beyond].T
             values[:, own] = (upper / np.maximum(whole[:, own], 1e-260)).clip(0.0, 1.0)
             if len(rare := np.intersect1d(own, few)):
-                mine = _of_pairs(constants, rare)
+                mine = self.of_pairs(constants, rare)
                 values[:, rare] = self._above(parameters, mine, float(np.log(threshold)))
 
     def panels(self, log_kernel: LogKernel, parameters: Parameters) -> Floats:
@@ -538,12 +550,6 @@ def parts(parameters: Parameters, numbers: int) -> Iterator[dict[str, Floats]]:
     draws = len(next(iter(parameters.values())))
     for i in range(0, draws, step):
         yield {name: values[i : i + step] for name, values in parameters.items()}
-
-
-def _of_pairs(constants: Mapping[str, Any], which: Any) -> dict[str, Any]:
-    """Return the constants of some of the pairs."""
-    names = {"a", "b", "kernel", "kernel_top"} & set(constants)
-    return {**constants, **{name: constants[name][which] for name in names}}
 
 
 def _log_mean(
@@ -603,9 +609,11 @@ def kernel_at(piece: Piece, constants: Mapping[str, Any], xp: Special, system: A
     else:
         log_p, log_q = log_p[system], log_q[system]
     a, b, top = (constants[name][..., None] for name in ("a", "b", "kernel_top"))
-    if xp is NUMPY:
-        return np.exp(log_power(a, b, log_p, log_q, top))
-    return xp.exp(a * log_p + b * log_q - top)
+    logs = log_power(a, b, log_p, log_q, top) if xp is NUMPY else a * log_p + b * log_q - top
+    if "estimate" in constants:  # of log p, of which pairs know more than counts
+        estimate, precision = (constants[name][..., None] for name in ("estimate", "precision"))
+        logs = logs - 0.5 * precision * (estimate - log_p) ** 2
+    return xp.exp(logs)
 
 
 def _with_later(a: Floats, b: Floats) -> tuple[Floats, Floats]:
