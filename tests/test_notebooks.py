@@ -5,7 +5,6 @@ After a change that is meant to change what they show:
     BAYESPASSK_BASELINE=write pytest tests/test_notebooks.py
 """
 
-import asyncio
 import os
 import re
 from pathlib import Path
@@ -54,32 +53,16 @@ def changed(old, new):
     return None
 
 
-OPTIONS = {
-    "timeout": 300,
-    "kernel_name": "python3",
-    "record_timing": False,
-    "coalesce_streams": True,
-    "resources": {"metadata": {"path": str(FOLDER)}},
-}
-FORGET = "%reset -f\nimport os\nos.environ['BAYESPASSK_DATA'] = {data!r}\ndel os"
-
-
-@pytest.fixture(scope="module")
-def kernel():
-    """One for all notebooks, which import much: each finds no name of the one before."""
-    client = NotebookClient(nbformat.v4.new_notebook(), **OPTIONS)
-    client.create_kernel_manager()
-    yield client.km
-    if client.km.has_kernel:
-        asyncio.run(client.km.shutdown_kernel(now=True))
-
-
-def run(path, kernel=None):
+def run(path):
     notebook = nbformat.read(path, as_version=4)
-    first = [FORGET.format(data=os.environ.get("BAYESPASSK_DATA", ""))] if kernel else []
-    notebook.cells[:0] = map(nbformat.v4.new_code_cell, first)
-    NotebookClient(notebook, km=kernel, **OPTIONS).execute()
-    del notebook.cells[: len(first)]
+    NotebookClient(
+        notebook,
+        timeout=120,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
+    ).execute()
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({})
@@ -113,12 +96,11 @@ def test_notebook_is_committed_as_it_was_executed(path):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the kernel's own libraries
 @each
-def test_notebook_shows_what_it_was_committed_with(path, request, monkeypatch, kernel):
+def test_notebook_shows_what_it_was_committed_with(path, request, monkeypatch):
     if path.stem == NEEDS_LOGS:
         monkeypatch.setenv("BAYESPASSK_DATA", str(request.getfixturevalue("real_logs")))
-    write = os.environ.get("BAYESPASSK_BASELINE") == "write"
-    notebook = run(path, None if write else kernel)
-    if write:
+    notebook = run(path)
+    if os.environ.get("BAYESPASSK_BASELINE") == "write":
         nbformat.write(notebook, path)
     committed = nbformat.read(path, as_version=4)
     for before, after in zip(code(committed), code(notebook), strict=True):
@@ -127,12 +109,12 @@ def test_notebook_shows_what_it_was_committed_with(path, request, monkeypatch, k
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_without_the_published_logs_the_notebook_says_what_it_needs(tmp_path, monkeypatch, kernel):
+def test_without_the_published_logs_the_notebook_says_what_it_needs(tmp_path, monkeypatch):
     from nbclient.exceptions import CellExecutionError
 
     monkeypatch.setenv("BAYESPASSK_DATA", str(tmp_path))
     with pytest.raises(CellExecutionError, match="set BAYESPASSK_DATA to a folder with"):
-        run(FOLDER / f"{NEEDS_LOGS}.ipynb", kernel)
+        run(FOLDER / f"{NEEDS_LOGS}.ipynb")
 
 
 @pytest.mark.parametrize(
