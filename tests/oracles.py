@@ -205,3 +205,47 @@ def mean_and_sd(values: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     """Return the weighted mean and standard deviation."""
     mean = float(values @ weight)
     return mean, float(np.sqrt((values - mean) ** 2 @ weight))
+
+
+def log_estimated_power(alpha, beta, power, scale, c, f, log_p, se, k=0) -> mp.mpf:
+    """Return log E[p^c (1-p)^(f+k) N(log_p; log p, se)] for p = scale B^(1/power).
+
+    B ~ Beta(alpha, beta). An integral over x = logit (p / scale), cut about where log p = log_p.
+    """
+    with mp.workdps(20):
+        constant = mp.log(power) - mp.log(mp.beta(alpha, beta))
+
+        def log_density(x):
+            log_u, log_v = -mp.log1p(mp.exp(-x)), -mp.log1p(mp.exp(x))
+            log_rest = mp.log(-mp.expm1(power * log_u))
+            of_p = log_u + mp.log(scale)
+            of_q = log_v if scale == 1 else mp.log1p(-mp.exp(of_p))
+            return constant + alpha * power * log_u + (beta - 1) * log_rest + log_v, of_p, of_q
+
+        at = log_p - np.log(scale)
+        return _log_estimated(log_density, at, c, f + k, log_p, se)
+
+
+def log_estimated_logit_normal(median, sigma, c, f, log_p, se, k=0) -> mp.mpf:
+    """Return the same for logit p ~ N(median, sigma)."""
+    with mp.workdps(20):
+        constant = -mp.log(sigma * mp.sqrt(2 * mp.pi))
+
+        def log_density(x):
+            normal = constant - ((x - median) / sigma) ** 2 / 2
+            return normal, -mp.log1p(mp.exp(-x)), -mp.log1p(mp.exp(x))
+
+        return _log_estimated(log_density, log_p, c, f + k, log_p, se)
+
+
+def _log_estimated(log_density, at, c, f, log_p, se) -> mp.mpf:
+    def of(x):
+        density, of_p, of_q = log_density(x)
+        return mp.exp(density + c * of_p + f * of_q - ((log_p - of_p) / mp.mpf(se)) ** 2 / 2)
+
+    cuts = set(range(-90, 61, 5))
+    if at < 0:
+        x = at - np.log(-np.expm1(at))
+        cuts |= {float(x + se * far) for far in (-12, -6, -3, -1, 0, 1, 3, 6, 12)}
+    total = mp.quad(of, [-400, -200, *sorted(cuts), 90, 120])
+    return mp.log(total) - mp.log(se * mp.sqrt(2 * mp.pi))

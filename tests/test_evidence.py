@@ -271,19 +271,55 @@ def test_the_command_line_forecasts_with_them(tmp_path):
     run("backtest", path, "-o", tmp_path / "out", status=2)
 
 
+def test_a_scaled_beta_that_ends_near_one_is_the_beta(fit):
+    """With its end held there by the prior, all that is left of it are its nodes."""
+    at_one = bp.ScaledBeta(logit_s=bp.Prior(14.0, 0.1))
+    one = bp.fit(counts(), at_one, random_seed=1, progress=False)
+    for target in ("benchmark", "population"):
+        first, second = (
+            quiet(bp.forecast, each, [10, 1e4], target).quantile([0.1, 0.5, 0.9], ("chain", "draw"))
+            for each in (fit, one)
+        )
+        assert np.abs(first - second).max() < 0.02
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"family": bp.Beta(), "method": "nuts"},
+        {"family": bp.Beta(), "method": "fullrank_advi"},
+        {"family": bp.Mixture(bp.Beta(), bp.ScaledBeta()), "draws": 400, "tune": 400},
+        {"family": bp.Beta(), "covariates": "level"},
+        {"family": bp.ScaledBeta(), "method": "nuts", "pooling": "partial"},
+    ],
+    ids=str,
+)
+def test_what_samples_takes_them(fit, options, full_size):
+    if not full_size:
+        pytest.skip("with --slow: each compiles a model, whose graph other tests evaluate")
+    one = counts(covariates={"level": [0, 1, 0, 1, 0, 1]})
+    if "pooling" in options:
+        frame = one.to_dataframe()
+        one = bp.Counts.from_dataframe(pd.concat([frame.assign(system=name) for name in "xy"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sampled = bp.fit(one, random_seed=1, progress=False, **options)
+    draws = quiet(bp.forecast, sampled, [10, 1e4], "benchmark")
+    assert np.isfinite(draws).all()
+    if options["family"] == bp.Beta() and "covariates" not in options:
+        middle = quiet(bp.forecast, fit, [10, 1e4]).mean(("chain", "draw"))
+        assert np.abs(draws.mean(("chain", "draw")) - middle).max() < 0.03
+
+
 # Who refuses them --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"method": "nuts"},
-        {"method": "advi"},
-        {"tune": 500},
-        {"covariates": "level"},
-        {"family": bp.Mixture(bp.Beta(), bp.Beta())},
-        {"family": bp.ScaledBeta()},
         {"family": bp.Dependent(bp.Beta())},
+        {"family": bp.Verified(bp.Beta(), true_positive_rate=1.0, false_positive_rate=0.01)},
+        {"family": bp.OneInflated(bp.ScaledBeta()), "method": "nuts"},
         {"family": bp.OneInflated(bp.Beta())},
     ],
     ids=str,

@@ -411,6 +411,13 @@ class Family(ABC):
         for draws of the prior; panels end at the values of logit p in `finer`, too.
         """
 
+    def numbers(self, constants: Mapping[str, Any], pairs: int) -> int:
+        """Return how many numbers :meth:`log_moments` holds for each draw of the parameters.
+
+        As nodes that follow the parameters take: as many as there are pairs of pair and node.
+        """
+        return pairs * int(max(value.shape[-1] for value in constants.values()))
+
     @abstractmethod
     def log_moments(
         self,

@@ -125,6 +125,10 @@ class _Inflated(ByCell):
             f"{AT}_{self.share}": self._at(a, b).astype(float),
         }
 
+    def numbers(self, constants: Mapping[str, Any], pairs: int) -> int:
+        """Return those of the family inflated; see :meth:`Family.numbers`."""
+        return self.base.numbers(constants, pairs)
+
     def log_moments(
         self,
         parameters: Parameters,

@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special as sp
 
 from bayespassk.arrays import Floats, Ints
-from bayespassk.families.base import ByCell, Family, Leaf, Parameters
+from bayespassk.families.base import ByCell, Family, Leaf, Parameters, distinct_draws
 from bayespassk.families.inflated import OneInflated, ZeroInflated
 from bayespassk.families.mixture import log_moment_of_problems, pick
-from bayespassk.families.quadrature import Nodes, Smooth, log_power, parts, prior_parameters
+from bayespassk.families.quadrature import Nodes, log_power, parts, prior_parameters
 from bayespassk.families.verifier import outer
 from bayespassk.special import NUMPY, Special
 
@@ -73,10 +73,11 @@ def log_moment_of(
     shape = np.broadcast_shapes(*(np.shape(p) for p in parameters.values()))
     values = np.empty(shape + a.shape)
     flat = {n: np.broadcast_to(p, shape).ravel() for n, p in parameters.items()}
+    flat, which = distinct_draws(flat)
     constants = density.constants(a[~plain], b[~plain], flat)
-    size = len(constants["a"]) * len(constants["log_p"])
+    size = density.numbers(constants, int((~plain).sum()))
     each = [sums(part, constants) for part in parts(flat, size)]
-    values[..., ~plain] = np.concatenate(each).reshape(*shape, -1)
+    values[..., ~plain] = np.concatenate(each)[which].reshape(*shape, -1)
     if plain.any():
         values[..., plain] = density.inner.log_moment(own, a[plain], b[plain])
     return values
@@ -94,7 +95,7 @@ class Patterned(ByCell):
 
     @abstractmethod
     def density(
-        self, distribution: Smooth, own: dict[str, Any], parameters: Parameters
+        self, distribution: Any, own: dict[str, Any], parameters: Parameters
     ) -> tuple[Nodes, dict[str, Any]]:
         """Return a density of the base as one that knows the patterns, with its parameters."""
 

@@ -149,6 +149,18 @@ class Nodes(ABC):
         Those with log p up to `log_above`, which is one of the cuts of `constants`, weigh nothing.
         """
 
+    def of_pairs(self, constants: Mapping[str, Any], which: Any) -> dict[str, Any]:
+        """Return the constants of some of the pairs."""
+        names = {"a", "b", "kernel", "kernel_top"} & set(constants)
+        return {**constants, **{name: constants[name][which] for name in names}}
+
+    def numbers(self, constants: Mapping[str, Any], pairs: int) -> int:
+        """Return how many numbers are held for each draw while moments are computed.
+
+        Nodes that follow the parameters take as many as there are pairs of pair and node.
+        """
+        return pairs * len(constants["log_p"])
+
     def scaled(
         self, parameters: Parameters, constants: Mapping[str, Any], xp: Special, system: Any = None
     ) -> Mapping[str, Any]:
@@ -230,8 +242,8 @@ class Nodes(ABC):
         values = np.tile((above.ravel() <= 0).astype(float), (draws, 1))
         for threshold in inside:
             own = np.flatnonzero(above.ravel() == threshold)
-            mine = _of_pairs(constants, own)
-            each = parts(flat, len(own) * len(mine["log_p"]))
+            mine = self.of_pairs(constants, own)
+            each = parts(flat, self.numbers(mine, len(own)))
             log_above = float(np.log(threshold))
             values[:, own] = np.concatenate([self._above(one, mine, log_above) for one in each])
         return values.reshape(shape + a.shape)
@@ -277,7 +289,7 @@ class Nodes(ABC):
             later_a = np.concatenate([later_a, more_a[near.sum() :]])
             later_b = np.concatenate([later_b, more_b[near.sum() :]])
         constants = self.constants(later_a, later_b, parameters)
-        return _of_pairs(constants, slice(len(a)))
+        return self.of_pairs(constants, slice(len(a)))
 
     def draw_nodes(
         self,
@@ -468,12 +480,6 @@ def parts(parameters: Parameters, numbers: int) -> Iterator[dict[str, Floats]]:
         yield {name: values[i : i + step] for name, values in parameters.items()}
 
 
-def _of_pairs(constants: Mapping[str, Any], which: Any) -> dict[str, Any]:
-    """Return the constants of some of the pairs."""
-    names = {"a", "b", "kernel", "kernel_top"} & set(constants)
-    return {**constants, **{name: constants[name][which] for name in names}}
-
-
 def _log_mean(
     pieces: list[Piece], constants: Mapping[str, Any], xp: Special, system: Any = None
 ) -> Any:
@@ -531,9 +537,11 @@ def kernel_at(piece: Piece, constants: Mapping[str, Any], xp: Special, system: A
     else:
         log_p, log_q = log_p[system], log_q[system]
     a, b, top = (constants[name][..., None] for name in ("a", "b", "kernel_top"))
-    if xp is NUMPY:
-        return np.exp(log_power(a, b, log_p, log_q, top))
-    return xp.exp(a * log_p + b * log_q - top)
+    logs = log_power(a, b, log_p, log_q, top) if xp is NUMPY else a * log_p + b * log_q - top
+    if "estimate" in constants:  # of log p, of which pairs know more than counts
+        estimate, precision = (constants[name][..., None] for name in ("estimate", "precision"))
+        logs = logs - 0.5 * precision * (estimate - log_p) ** 2
+    return xp.exp(logs)
 
 
 def _with_later(a: Floats, b: Floats) -> tuple[Floats, Floats]:

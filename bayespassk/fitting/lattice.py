@@ -278,9 +278,7 @@ class _Likelihood:
         self.left_out = float(self.rest @ left_out)
         self.problems = np.append(problems[self.touched], self.rest.sum())
         self.pairs = np.append(a[self.touched], 1.0), np.append(b[self.touched], 1.0)
-        nodes = max(value.shape[-1] for value in self.constants.values())
-        # Nodes that follow the parameters take as many numbers as there are pairs of cell and node.
-        self.step = max(1, CHUNK // (len(problems) * nodes))
+        self.step = max(1, CHUNK // self.inner.numbers(self.constants, len(problems)))
 
     def __call__(self, x: Floats) -> Floats:
         return self.at(x, self.moments(x[:, : self.own]), np.arange(len(x)))

@@ -260,7 +260,6 @@ def fit_with(
         draws = Family.draws  # they are independent, whatever the family
     size = _size(family, draws, tune, chains, target_accept)
     _check_options(counts, family, method, pooling, size)
-    _check_evidence(counts, family, method)
     seed = seed_of(random_seed)
     setup = Setup.of(counts, family, pooling, covariates, effects)
     _warn_if_prior_driven(counts)
@@ -448,25 +447,13 @@ def _check_options(
         )
     if pooling not in get_args(Pooling.__value__):
         raise OptionError(f"pooling must be 'auto', 'none', 'within' or 'partial'; got {pooling!r}")
+    if counts.evidence is not None:
+        require_evident(family)
     for name, least in (("draws", 4), ("tune", 1), ("chains", 1)):
         if getattr(size, name) < least:
             raise OptionError(f"{name} must be at least {least}; got {getattr(size, name)!r}")
     if not 0 < size.target_accept < 1:
         raise OptionError(f"target_accept must lie between 0 and 1; got {size.target_accept!r}")
-
-
-def _check_evidence(counts: Counts, family: Family, method: str) -> None:
-    """Refuse what does not go with estimates of log p."""
-    if counts.evidence is None:
-        return
-    require_evident(family)
-    if method != "quadrature":
-        raise OptionError(
-            "log_p is taken by method='quadrature' only, which takes neither covariates nor "
-            "pooling over several benchmarks, nor families of more than three parameters; got "
-            f"{family.full_name} with method={method!r}. What to do: another family, "
-            "pooling='within' or 'none', no covariates, and neither tune nor target_accept"
-        )
 
 
 def _warn_if_prior_driven(counts: Counts) -> None:

@@ -30,9 +30,7 @@ def cell_log_moments(
     constants = family.constants(cells.successes.astype(float), cells.failures.astype(float))
     parameters, which = distinct_draws(parameters)
     draws = len(next(iter(parameters.values())))
-    # Nodes that follow the parameters take as many numbers as there are pairs of cell and node.
-    nodes = max(value.shape[-1] for value in constants.values())
-    step = max(1, CHUNK // max(1, len(cells.problems) * nodes))
+    step = max(1, CHUNK // max(1, family.numbers(constants, len(cells.problems))))
     moments = [
         family.log_moments(
             {name: p[i : i + step] for name, p in parameters.items()}, constants, NUMPY

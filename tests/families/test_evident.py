@@ -1,17 +1,18 @@
 """Estimates of log p beside counts: every family against integrals by other means, and by draws."""
 
-import mpmath as mp
 import numpy as np
 import pytest
+from scipy import special as sp
 
 import bayespassk as bp
 from bayespassk.cells import distinct
 from bayespassk.errors import OptionError
 from bayespassk.evidence import Evidence
-from bayespassk.families import family_from_name
+from bayespassk.families import Family
 from bayespassk.families.base import declared, draw_prior
 from bayespassk.families.evident import seen_by, without
-from bayespassk.special import NUMPY
+from bayespassk.special import NUMPY, graph
+from oracles import log_estimated_logit_normal, log_estimated_power
 
 # successes, failures, log p, its standard error
 SEEN = [
@@ -34,66 +35,54 @@ def seen(family, rows=SEEN):
     return seen_by(family, np.append(c, [0, 2]), np.append(f, [50, 1]), None, evidence)
 
 
-def integral(density, row, power=0):
-    """Log of the integral over p of density times what was seen times (1-p)^power, by mpmath."""
-    c, f, m, s = row
-
-    def of(x):
-        log_p = -mp.log1p(mp.exp(-x))
-        log_q = -mp.log1p(mp.exp(x))
-        seen_there = c * log_p + (f + power) * log_q - ((m - log_p) / s) ** 2 / 2
-        return mp.exp(density(log_p, log_q) + seen_there)
-
-    at = m - np.log(-np.expm1(m))
-    cuts = sorted({*(at + s * np.array([-12, -6, -3, -1, 0, 1, 3, 6, 12])), *range(-90, 61, 5)})
-    return mp.log(mp.quad(of, [-400, -200, *cuts, 200])) - mp.log(s * mp.sqrt(2 * mp.pi))
+# Of each family its parameters, and those of an oracle that has the integrals by mpmath.
+KNOWN = [
+    (bp.Beta(), {"a": 0.3, "b": 8.0}, log_estimated_power, (0.3, 8.0, 1, 1)),
+    (bp.Kumaraswamy(), {"a": 0.4, "b": 3.0}, log_estimated_power, (1.0, 3.0, 0.4, 1)),
+    (bp.LogitNormal(), {"logit_median": -4.0, "sigma": 3.0}, log_estimated_logit_normal, (-4.0, 3.0)),
+    (bp.GeneralizedBeta(), {"a": 0.8, "b": 5.0, "g": 0.5}, log_estimated_power, (0.8, 5.0, 0.5, 1)),
+    (bp.ScaledBeta(), {"a": 0.3, "b": 3.0, "s": 0.5}, log_estimated_power, (0.3, 3.0, 1, 0.5)),
+    (bp.ScaledBeta(), {"a": 0.3, "b": 0.5, "s": 0.05}, log_estimated_power, (0.3, 0.5, 1, 0.05)),
+    (bp.ScaledBeta(), {"a": 0.2, "b": 50.0, "s": 0.9}, log_estimated_power, (0.2, 50.0, 1, 0.9)),
+]  # fmt: skip
 
 
-# Densities on the logit axis, written here anew.
-DENSITIES = {
-    "beta": (
-        {"a": 0.3, "b": 8.0},
-        lambda u, v: 0.3 * u + 8 * v - mp.log(mp.beta(0.3, 8)),
-    ),
-    "kumaraswamy": (
-        {"a": 0.4, "b": 3.0},
-        lambda u, v: mp.log(1.2) + 0.4 * u + v + 2 * mp.log1p(-mp.exp(0.4 * u)),
-    ),
-    "logit-normal": (
-        {"logit_median": -4.0, "sigma": 3.0},
-        lambda u, v: -(((u - v + 4) / 3) ** 2) / 2 - mp.log(3 * mp.sqrt(2 * mp.pi)),
-    ),
-    "generalized-beta": (
-        {"a": 0.8, "b": 5.0, "g": 0.5},
-        lambda u, v: (
-            mp.log(0.5) + 0.4 * u + v + 4 * mp.log1p(-mp.exp(0.5 * u)) - mp.log(mp.beta(0.8, 5))
-        ),
-    ),
-}
+def of_one(values):
+    return {name: np.array([value]) for name, value in values.items()}
 
 
-@pytest.mark.parametrize("name", DENSITIES)
-def test_the_likelihood_is_the_integral_by_mpmath(name):
-    values, density = DENSITIES[name]
-    family, a, b = seen(family_from_name(name))
-    parameters = {key: np.array([value]) for key, value in values.items()}
+@pytest.mark.parametrize(
+    ("base", "values", "oracle", "own"),
+    KNOWN,
+    ids=lambda one: one.full_name if isinstance(one, Family) else "",
+)
+def test_the_likelihood_is_the_integral_by_mpmath(base, values, oracle, own, reference):
+    family, a, b = seen(base)
+    parameters = of_one(values)
     found = family.log_moment(parameters, a, b)[0]
     constants = family.constants(a.astype(float), b.astype(float))
     as_sampled = family.log_moments(parameters, constants, NUMPY)[0]
     for i, row in enumerate(SEEN):
-        expected = float(integral(density, row))
+        expected = reference(oracle, *own, *row)
         assert abs(found[i] - expected) < 1e-8, row
         assert abs(as_sampled[i] - expected) < 1e-8, row
 
 
+BETA = {"a": 0.3, "b": 8.0}
+STEEP = {"a": 0.3, "b": 8.0, "s": 0.6}
+"""Of a scaled beta."""
+
+
 @pytest.mark.parametrize("se", [1e-6, 1e-4, 0.01])
-def test_exact_log_probabilities_give_the_density(se):
-    values, density = DENSITIES["beta"]
-    family, a, b = seen(bp.Beta(), [(0, 0, -9.0, se), (2, 10, -300.0, se), (0, 0, -1e-3, se)])
-    found = family.log_moment({key: np.array([v]) for key, v in values.items()}, a, b)[0]
+@pytest.mark.parametrize(("base", "values"), [(bp.Beta(), BETA), (bp.ScaledBeta(), STEEP)], ids=["beta", "scaled-beta"])  # fmt: skip
+def test_exact_log_probabilities_give_the_density(se, base, values):
+    family, a, b = seen(base, [(0, 0, -9.0, se), (2, 10, -300.0, se), (0, 0, -1e-3, se)])
+    found = family.log_moment(of_one(values), a, b)[0]
+    log_s = np.log(values.get("s", 1.0))
     for i, (c, f, m) in enumerate([(0, 0, -9.0), (2, 10, -300.0)]):
-        log_q = float(np.log1p(-np.exp(m)))
-        at = float(density(m, log_q)) - log_q + c * m + f * log_q  # of log p, not of its logit
+        u = m - log_s
+        density = 0.3 * u + 7 * np.log1p(-np.exp(u)) - sp.betaln(0.3, 8.0)  # of log p
+        at = density + c * m + f * np.log1p(-np.exp(m))
         assert abs(found[i] - at) < 2 * se**2 * (f + 10) + 1e-8
     assert np.isfinite(found).all()
 
@@ -110,15 +99,57 @@ def test_many_narrow_estimates_are_all_resolved():
     assert np.abs(found[a < 0][::20] - alone).max() < 1e-8
 
 
-def test_what_is_drawn_has_the_posterior_of_p_by_mpmath():
-    values, density = DENSITIES["beta"]
-    family, a, b = seen(bp.Beta())
+@pytest.mark.parametrize(("base", "values"), [(bp.Beta(), BETA), (bp.ScaledBeta(), STEEP)], ids=["beta", "scaled-beta"])  # fmt: skip
+def test_the_fast_way_is_the_slow_one(base, values):
+    """Of sharp estimates only the nodes about them are kept; a graph is given all."""
+    rng = np.random.default_rng(2)
+    rows = [(0, 30, m, 0.01) for m in rng.uniform(-14, -0.6, 60)] + SEEN
+    family, a, b = seen(base, rows)
+    constants = family.constants(a.astype(float), b.astype(float))
+    assert any(name.endswith("row_values") for name in constants)
+    cells = distinct(np.zeros(len(a), dtype=int), a, b)
+    data = family.likelihood_data(cells)
+    assert not any(name.endswith("row_values") for name in data)
+    kernel = next(
+        value for name, value in data.items() if name.endswith("_kernel") and len(value) > 2
+    )
+    assert (kernel == 0).mean() > 0.5
+    parameters = {name: np.array([v, 0.9 * v]) for name, v in values.items()}
+    fast = family.log_moments(parameters, constants, NUMPY)
+    for draw in range(2):
+        slow = family.log_moments(parameters, data, NUMPY, np.full(len(cells.problems), draw))
+        assert np.abs(fast[draw] - slow[cells.inverse]).max() < 1e-9
+
+
+def test_what_a_density_excludes_has_its_likelihood_all_the_same():
+    """Neither log p = -300 of a narrow logit-normal, nor p above the end of a scaled beta."""
+    family, a, b = seen(bp.LogitNormal(), [(0, 0, -300.0, 0.1)])
+    parameters = {"logit_median": np.array([-4.0]), "sigma": np.array([3.0])}
+    constants = family.constants(a.astype(float), b.astype(float))
+    by = 9 + 0.01  # the sum of the variances, as log p is logit p there
+    want = -0.5 * 296**2 / by - 0.5 * np.log(2 * np.pi * by)
+    assert family.log_moments(parameters, constants, NUMPY)[0, 0] == pytest.approx(want, rel=1e-6)
+    assert family.log_moment(parameters, a, b)[0, 0] == pytest.approx(want, rel=1e-6)
+    family, a, b = seen(bp.ScaledBeta(), [(0, 0, -0.5, 0.005)])
+    constants = family.constants(a.astype(float), b.astype(float))
+    ends = np.array([0.2, 0.4, 0.58])
+    at = {"a": np.full(3, 0.3), "b": np.full(3, 2.0), "s": ends}
+    found = family.log_moments(at, constants, NUMPY)[:, 0]
+    near = -0.5 * ((-0.5 - np.log(ends)) / 0.005) ** 2
+    assert np.isfinite(found).all()
+    assert np.abs(found - near).max() < 30  # the density there, and the normal's constant
+
+
+@pytest.mark.parametrize("which", [0, 4], ids=["beta", "scaled-beta"])
+def test_what_is_drawn_has_the_posterior_of_p_by_mpmath(which, reference):
+    base, values, oracle, own = KNOWN[which]
+    family, a, b = seen(base)
     draws = {key: np.full(40_000, value) for key, value in values.items()}
     p = family.draw_seen(draws, np.random.default_rng(1), a, b)
     for i, row in enumerate(SEEN):
-        none = integral(density, row)
+        none = reference(oracle, *own, *row)
         for k in (1, 100, 10**6):
-            expected = float(mp.exp(integral(density, row, k) - none))
+            expected = np.exp(reference(oracle, *own, *row, k) - none)
             fail = np.exp(k * np.log1p(-p[:, i]))
             assert abs(fail.mean() - expected) < 4 * fail.std() / 200 + 1e-4, (row, k)
 
@@ -129,9 +160,12 @@ FAMILIES = [
     bp.LibbyNovick(),
     bp.GeneralizedBeta(),
     bp.LogitNormal(),
+    bp.ScaledBeta(),
     bp.Mixture(bp.Beta(), bp.Beta()),
+    bp.Mixture(bp.Beta(), bp.ScaledBeta()),
     bp.Mixture(bp.LogitNormal(), bp.LogitNormal(), bp.LogitNormal()),
     bp.ZeroInflated(bp.LibbyNovick()),
+    bp.ZeroInflated(bp.ScaledBeta()),
     bp.OneInflated(bp.Beta()),
     bp.ZeroInflated(bp.OneInflated(bp.Kumaraswamy())),
 ]
@@ -197,9 +231,33 @@ def test_counts_alone_are_what_they_were_and_outcomes_come_back():
 
 
 @pytest.mark.parametrize(
+    "base",
+    [bp.Beta(), bp.ScaledBeta(), bp.ZeroInflated(bp.Mixture(bp.Beta(), bp.LogitNormal()))],
+    ids=lambda one: one.full_name,
+)
+@pytest.mark.parametrize("systems", [1, 2])
+def test_the_graph_agrees_with_numpy_and_has_finite_gradients(base, systems):
+    import pytensor
+    import pytensor.tensor as pt
+
+    family, a, b = seen(base)
+    data = family.likelihood_data(distinct(np.arange(len(a)) % systems, a, b))
+    free = draw_prior(base, np.random.default_rng(6), (systems,))
+    inputs = {name: pt.dvector(name) for name in free}
+    value = family.log_likelihood(
+        family.natural(inputs, graph()), {k: pt.as_tensor(v) for k, v in data.items()}, graph()
+    )
+    outputs = [value, *pt.grad(value, list(inputs.values()))]
+    mode = pytensor.compile.mode.Mode("py", None)  # whose sums have fewer terms than NumPy takes
+    got, *gradients = pytensor.function(list(inputs.values()), outputs, mode=mode)(*free.values())
+    want = family.log_likelihood(family.natural(free), data, NUMPY)
+    np.testing.assert_allclose(got, want, rtol=1e-9)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+@pytest.mark.parametrize(
     "family",
     [
-        bp.ScaledBeta(),
         bp.Dependent(bp.Beta()),
         bp.ZeroInflated(bp.Dependent(bp.Beta(), sd=0.5)),
         bp.Verified(bp.Beta(), true_positive_rate=1.0, false_positive_rate=0.01),
@@ -214,8 +272,10 @@ def test_what_cannot_take_estimates_says_so(family):
     assert NONE.there.sum() == 0
 
 
-def test_estimates_too_narrow_for_memory_are_refused(monkeypatch):
+def test_estimates_too_narrow_for_the_memory_of_a_graph_are_refused(monkeypatch):
     monkeypatch.setattr("bayespassk.families.evident.MOST_NUMBERS", 1000)
-    family, a, b = seen(bp.Beta())
+    rows = [(0, 0, m, 0.01) for m in np.linspace(-14, -1, 40)]
+    family, a, b = seen(bp.Beta(), rows)
+    family.constants(a.astype(float), b.astype(float))
     with pytest.raises(OptionError, match="different problems takes"):
-        family.constants(a.astype(float), b.astype(float))
+        family.likelihood_data(distinct(np.zeros(len(a), dtype=int), a, b))

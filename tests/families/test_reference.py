@@ -3,12 +3,8 @@
 What mpmath takes seconds for is kept in references.json, and computed anew with --slow; of each
 test the first in any case. To write what is not kept yet:
 
-    BAYESPASSK_BASELINE=write pytest tests/families/test_reference.py
+    BAYESPASSK_BASELINE=write pytest tests/families/test_reference.py tests/families/test_evident.py
 """
-
-import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,30 +42,6 @@ def extremes(seed, number, *ranges):
 
 
 TAIL, SECOND = (0.01, 10.0), (0.3, 1e5)
-
-
-KEPT = Path(__file__).with_name("references.json")
-
-
-@pytest.fixture
-def reference(full_size):
-    """A function that returns what an oracle finds, from the file if it is kept there."""
-    kept = json.loads(KEPT.read_text(encoding="utf-8"))
-    size, computed = len(kept), []
-
-    def of(oracle, *arguments):
-        key = " ".join([oracle.__name__, *(repr(float(value)) for value in arguments)])
-        if key not in kept or not computed or full_size:
-            want = float(oracle(*arguments))
-            computed.append(key)
-            # other versions of mpmath may differ in the last digits
-            assert kept.setdefault(key, want) == pytest.approx(want, rel=1e-12, abs=1e-12), key
-        return kept[key]
-
-    yield of
-    if os.environ.get("BAYESPASSK_BASELINE") == "write" and len(kept) > size:
-        lines = ",\n".join(f"{json.dumps(key)}: {value!r}" for key, value in sorted(kept.items()))
-        KEPT.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
 
 
 @pytest.fixture
