@@ -23,6 +23,7 @@ __all__ = [
     "as_agreement",
     "as_batch",
     "as_budget",
+    "as_budget_contrast",
     "as_comparison",
     "as_crossing",
     "as_csv",
@@ -32,11 +33,13 @@ __all__ = [
     "as_independence",
     "as_json",
     "as_json_text",
+    "as_queries_reached",
     "as_records",
     "as_text",
     "at_least_caption",
     "average_provenance",
     "budget_caption",
+    "budget_contrast",
     "caption",
     "check_caption",
     "check_provenance",
@@ -288,6 +291,19 @@ def risk_caption(table: "pd.DataFrame", meta: Mapping[str, Any], k: int) -> str:
     )
 
 
+def as_queries_reached(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the same as sentences: after how many queries a probability is reached."""
+
+    def digits(value: float | None) -> str:
+        return "no number" if value is None else f"{float(f'{value:.3g}'):,.6g}"
+
+    return "\n".join(
+        f"{on_line(row['system'])}: a risk of {row['risk']:g} by query {digits(row['median'])} "
+        f"({digits(row['lower'])} to {digits(row['upper'])})."
+        for row in rows
+    )
+
+
 def cost_caption(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
     """Return what the numbers of pass@budget are, in plain sentences, and what a success costs."""
     unit, target = on_line(str(meta["unit"])), str(meta["target"])
@@ -305,6 +321,51 @@ def cost_caption(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:
         "bought: attempts that a budget buys, the median. Costs are log-normal given problem and "
         f"outcome{_interval(table, meta)}\nIn {unit}, a success costs: {prices}."
     )
+
+
+def budget_contrast(table: "pd.DataFrame", budgets: Iterable[float]) -> dict[str, Any]:
+    """Return what :func:`bayespassk.compare_at_budget` found, as data that JSON can hold.
+
+    At the `budgets` asked for; the others of the table were there to look for a crossing.
+    """
+    crossing = table.attrs["crossing"]
+    ends = dict(zip(("median", "lower", "upper"), crossing or [None] * 3, strict=True))
+    return {
+        "a": table.attrs["a"],
+        "b": table.attrs["b"],
+        "rows": table[table["budget"].isin(list(budgets))].to_dict("records"),
+        "crossing": ends
+        | {
+            "probability": float(table["probability_crossed"].iloc[-1]),
+            "from": float(table["budget"].iloc[0]),
+            "to": float(table["budget"].iloc[-1]),
+        },
+    }
+
+
+def as_budget_contrast(found: Mapping[str, Any], unit: str) -> str:
+    """Return the same as text: who is ahead at each budget, and where they cross."""
+    import pandas as pd
+
+    a, b, unit = on_line(found["a"]), on_line(found["b"]), on_line(unit)
+    shown = pd.DataFrame(found["rows"]).drop(columns="probability_crossed")
+    shown["budget"] = [f"{one:,.6g}" for one in shown["budget"]]
+    for name in ("mean", "median", "lower", "upper"):
+        shown[name] = in_digits(shown[name], "+")
+    shown[f"P({a} above)"] = [_chance(p) for p in shown.pop("probability_a_above")]
+    at = found["crossing"]
+    low, high, median, lower, upper = (
+        "" if at[name] is None else f"{float(f'{at[name]:.3g}'):,.6g}"
+        for name in ("from", "to", "median", "lower", "upper")
+    )
+    between = f"between {low} and {high} {unit}"
+    says = f"They do not cross {between}: who is ahead there stays ahead."
+    if median:
+        says = (
+            f"P(they cross {between}): {_chance(at['probability'])}; where they do, at {median} "
+            f"({lower} to {upper})."
+        )
+    return f"{a} minus {b}, at equal budget\n{shown.to_string(index=False)}\n{says}"
 
 
 def _interval(table: "pd.DataFrame", meta: Mapping[str, Any]) -> str:

@@ -112,6 +112,24 @@ def test_the_command_prints_what_python_returns(fit, fit_path):
     run("risk", fit_path, "--queries", "many", status=2)
 
 
+def test_the_command_says_after_how_many_queries(fit, fit_path):
+    done = run("risk", fit_path, "--reach", "0.01,0.5", "--attempts", 2, "--format", "json")
+    rows = json.loads(done.stdout)["meta"]["queries_for"]
+    draws = bp.queries_for(fit, [0.01, 0.5], 2).isel(system=0)
+    assert [row["risk"] for row in rows[:2]] == [0.01, 0.5]
+    for row in rows[:2]:
+        each = draws.sel(risk=row["risk"])
+        for name, q in (("lower", 0.025), ("median", 0.5), ("upper", 0.975)):
+            assert (each < row[name]).mean() <= q <= (each <= row[name]).mean()
+    shown = run("risk", fit_path, "--reach", "0.5").stdout
+    assert "a risk of 0.5 by query" in shown
+    for bad in ("1.5", "half", "0"):
+        assert (
+            "--reach must be probabilities"
+            in run("risk", fit_path, "--reach", bad, status=2).stderr
+        )
+
+
 # Gumbel's line -----------------------------------------------------------------------------------
 
 
@@ -123,6 +141,16 @@ def test_the_line_is_that_of_the_points():
     slope, intercept = np.polyfit(y, np.log(np.arange(1, 8) / 300), 1)
     want = np.exp(-np.exp(-(np.log([1 / 300, 1e-6]) - intercept) / slope))
     np.testing.assert_allclose(found, want, rtol=1e-9)
+
+
+def test_with_half_a_rank_less_the_line_is_lower_far_out():
+    """The source leaves the share of the i-th largest open: i / m is ours, and the higher choice."""
+    p = np.random.default_rng(2).beta(0.1, 30.0, 300)
+    y = -np.log(-np.log(np.sort(p)[::-1][:10]))
+    for queries in (10**4, 10**7):
+        slope, intercept = np.polyfit(y, np.log((np.arange(10) + 0.5) / 300), 1)
+        other = np.exp(-np.exp(-(-np.log(queries) - intercept) / slope))
+        assert bp.estimators.gumbel_tail(p, queries).item() > other
 
 
 def test_it_is_biased_upwards_on_an_exact_tail():

@@ -186,6 +186,20 @@ def test_crossings_are_where_lines_meet():
         bp.compare_at_budget(draws, "a", "c")
 
 
+def test_who_leads_is_seen_where_they_first_differ():
+    import xarray as xr
+
+    one, other = np.array([0.0, 0.0, 0.2, 0.4]), np.array([0.0, 0.1, 0.2, 0.3])
+    draws = xr.DataArray(
+        np.stack([one, other])[None, None].repeat(20, 1),
+        dims=("chain", "draw", "system", "budget"),
+        coords={"system": ["a", "b"], "budget": [1.0, 10.0, 100.0, 1000.0]},
+    )
+    table = bp.compare_at_budget(draws, "a", "b")
+    assert table["probability_crossed"].tolist() == [0, 0, 0, 1]
+    assert table.attrs["crossing"] == pytest.approx([100.0] * 3)
+
+
 def test_attempts_without_a_cost_are_left_out_and_told_of(attempts, both):
     lacking = attempts.copy()
     lacking.loc[lacking.index % 4 == 0, "tokens"] = np.nan
@@ -256,6 +270,23 @@ def test_the_command_prints_what_python_returns(attempts, tmp_path):
     assert "1,000" in table
     assert "a success costs" in table
     run("cost", path, *light, "--budget", "none", status=2)
+
+
+@quiet
+def test_the_command_says_who_is_ahead_and_where_they_cross(attempts, tmp_path):
+    path = tmp_path / "attempts.csv"
+    attempts.to_csv(path, index=False)
+    light = ("--family", "beta", "--pooling", "none", "--draws", 25, "--unit", "tokens")
+    asked = ("cost", path, *light, "--budget", "1e3,1e4", "-a", "x")
+    found = json.loads(run(*asked, "-b", "y", "--format", "json").stdout)["meta"]["comparison"]
+    assert [row["budget"] for row in found["rows"]] == [1e3, 1e4]
+    assert 0 <= found["crossing"]["probability"] <= 1
+    assert found["crossing"]["from"] <= 1e3 < found["crossing"]["to"] == 1e4
+    shown = run(*asked, "-b", "y").stdout
+    assert shown.startswith("x minus y, at equal budget")
+    assert "cross between" in shown
+    for b in ((), ("-b", "x"), ("-b", "z")):
+        assert "two different systems of the log: 'x', 'y'" in run(*asked, *b, status=2).stderr
 
 
 @quiet

@@ -233,10 +233,11 @@ def compare_at_budget(forecast: xr.DataArray, a: str, b: str, prob: float = 0.95
     -------
     pandas.DataFrame
         A row for each budget, rising: budget, mean, median, lower and upper of the difference,
-        probability_a_above, and probability_crossed: that who is ahead at the smallest budget is
-        behind here or at a smaller budget of the table. Its ``attrs`` have a, b, prob and
-        crossing: median, lower and upper of the budget at which they first cross, among the draws
-        that do, between the budgets of the table on a line in its logarithm; None if none does.
+        probability_a_above, and probability_crossed: that who is ahead at the smallest budget at
+        which they differ is behind here or at a smaller budget of the table. Its ``attrs`` have a,
+        b, prob and crossing: median, lower and upper of the budget at which they first cross, among
+        the draws that do, between the budgets of the table on a line in its logarithm; None if none
+        does.
 
     Raises
     ------
@@ -273,7 +274,9 @@ def compare_at_budget(forecast: xr.DataArray, a: str, b: str, prob: float = 0.95
     away = (one - other).reshape(len(one), -1)
     budgets = ordered["budget"].values
     low, middle, high = np.quantile(away, [(1 - prob) / 2, 0.5, (1 + prob) / 2], axis=-1)
-    behind = np.sign(away) * np.sign(away[0]) < 0
+    # Who leads is seen where they first differ: at the smallest budgets both may solve nothing.
+    first = np.take_along_axis(away, (away != 0).argmax(0)[None], 0)
+    behind = np.sign(away) * np.sign(first) < 0
     table = pd.DataFrame(
         {
             "budget": budgets,

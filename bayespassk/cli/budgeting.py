@@ -1,5 +1,7 @@
 """The commands that ask a fit how often, at what risk and at what cost."""
 
+import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -114,10 +116,30 @@ class Queries(click.ParamType[list[float]]):
         return [float(one) for one in check_queries(each)]
 
 
+class Risks(click.ParamType[list[float]]):
+    """Probabilities, separated by commas."""
+
+    name = "P,P,..."
+
+    def convert(self, value: Any, *_context: Any) -> list[float]:
+        """Return numbers between 0 and 1."""
+        try:
+            each = [float(part) for part in value.split(",")]
+        except ValueError:
+            each = []
+        if not each or not all(0 < one < 1 for one in each):
+            raise OptionError(
+                "--reach must be probabilities between 0 and 1, separated by commas, as in "
+                f"0.01,0.5; got {value!r}"
+            )
+        return each
+
+
 @cli.command("risk")
 @click.argument("source", metavar="FIT.nc|LOG", type=click.Path())
 @option("--queries", type=Queries(), default="1e3,1e6", help="How many queries, up to 1e15.")
 @option("--attempts", "k", default=1, help="Attempts at each query.")
+@option("--reach", type=Risks(), help="Probabilities: say after how many queries they are reached.")
 @target_option.but(default="population", help="Where queries come from: population or benchmark.")
 @prob_option
 @format_option
@@ -128,6 +150,7 @@ def risk_command(
     source: str,
     queries: list[float],
     k: int,
+    reach: list[float] | None,
     target: Any,
     prob: float,
     form: str,
@@ -140,7 +163,7 @@ def risk_command(
     From a saved fit, or from LOG, which is fitted first.
     """
     from bayespassk import texts
-    from bayespassk.asking.deployment import DeploymentRisk, deployment_risk
+    from bayespassk.asking.deployment import DeploymentRisk, deployment_risk, queries_for
     from bayespassk.asking.pass_at_k import PassAtK
     from bayespassk.asking.question import ask
     from bayespassk.asking.summaries import summarize
@@ -157,7 +180,31 @@ def risk_command(
     each = ask(opened(fit), PassAtK(ks), target, seed, warn=False).mean(("chain", "draw"))
     table["expected"] = (each.isel(k=0) * draws["queries"]).values.ravel()
     text = f"{texts.as_text(table)}\n\n{texts.risk_caption(table, meta, k)}\n"
+    if reach is not None:
+        with warnings.catch_warnings():  # given already
+            warnings.simplefilter("ignore")
+            wanted = queries_for(fit, reach, k, target, random_seed=seed)
+        meta["queries_for"] = _reached(wanted, prob)
+        text += f"{texts.as_queries_reached(meta['queries_for'])}\n"
     show(form, output, table, meta, text)
+
+
+def _reached(draws: "xr.DataArray", prob: float) -> list[dict[str, Any]]:
+    """Return median and interval of numbers of queries: draws each, None where infinite."""
+    import numpy as np
+
+    found = []
+    for system in draws["system"].values:
+        for risk in draws["risk"].values:
+            each = draws.sel(system=system, risk=risk).values.ravel()
+            q = [0.5, (1 - prob) / 2, (1 + prob) / 2]
+            ends = np.quantile(each, q, method="inverted_cdf")
+            values = [float(one) if np.isfinite(one) else None for one in ends]
+            found.append(
+                {"system": str(system), "risk": float(risk)}
+                | dict(zip(("median", "lower", "upper"), values, strict=True))
+            )
+    return found
 
 
 class Budgets(click.ParamType[list[float]]):
@@ -189,6 +236,8 @@ class Budgets(click.ParamType[list[float]]):
     help="Attempts one after the other until one succeeds, or as many as a budget buys.",
 )
 @option("--limit", type=float, help="What no attempt costs more than.  [default: see the log]")
+@option("-a", "a", metavar="SYSTEM", help="Compare this system with -b: who is ahead, who crosses.")
+@option("-b", "b", metavar="SYSTEM", help="The system to compare it with.")
 @target_option
 @prob_option
 @format_option
@@ -202,6 +251,8 @@ def cost_command(
     unit: str,
     way: Any,
     limit: float | None,
+    a: str | None,
+    b: str | None,
     target: Any,
     prob: float,
     form: str,
@@ -213,10 +264,11 @@ def cost_command(
 ) -> None:
     """Forecast the share of problems solved within a budget for each, and what a success costs.
 
-    LOG has one row or record per attempt, with what it cost in tokens, seconds or dollars.
+    LOG has one row or record per attempt, with what it cost in tokens, seconds or dollars. With -a
+    and -b: which of two systems is ahead at each budget, and where they cross.
     """
     from bayespassk import texts
-    from bayespassk.asking.spending import cost_per_success, forecast_budget
+    from bayespassk.asking.spending import compare_at_budget, cost_per_success, forecast_budget
     from bayespassk.asking.summaries import summarize
     from bayespassk.counts import Counts
     from bayespassk.fitting.verb import fit
@@ -232,9 +284,11 @@ def cost_command(
     reading = take_reading(options)
     reading.pop("runs", None)
     attempts = read_attempts(log, **reading)
+    counts = Counts.from_attempts(attempts)
+    _check_pair(a, b, counts.systems)
     (one,) = families_of([family], None, None)
     options |= {"random_seed": 1 if seed is None else seed}
-    found = fit(Counts.from_attempts(attempts), one, **options)
+    found = fit(counts, one, **options)
     asked: dict[str, Any] = {
         "unit": unit,
         "limit": "auto" if limit is None else limit,
@@ -246,10 +300,32 @@ def cost_command(
     table, meta = summarize(draws, prob), texts.provenance(found, draws)
     table["bought"] = _medians(draws["bought"].transpose("system", "budget", "chain", "draw"))
     meta |= {"unit": unit, "way": way, "cost_per_success": _prices(price, prob)}
+
+    def at(budgets: list[float]) -> "xr.DataArray":
+        with warnings.catch_warnings():  # given already
+            warnings.simplefilter("ignore")
+            return forecast_budget(found, attempts, budgets, way=way, target=target, **asked)
+
     if figure is not None:
-        _draw(found, attempts, draws, budget, way, target, prob, figure, asked)
+        _draw(draws, at, budget, prob, figure)
     text = f"{texts.as_text(table)}\n\n{texts.cost_caption(table, meta)}\n"
+    if a is not None and b is not None:
+        grid = _between(attempts, unit, (a, b), budget)
+        contrast = compare_at_budget(at(grid), a, b, prob)
+        meta["comparison"] = texts.budget_contrast(contrast, budget)
+        text = f"{texts.as_budget_contrast(meta['comparison'], unit)}\n\n{text}"
     show(form, output, table, meta, text)
+
+
+def _check_pair(a: str | None, b: str | None, systems: tuple[str, ...]) -> None:
+    """Raise an error unless both are given, or neither, and are two of the systems."""
+    if a is None and b is None:
+        return
+    if a is None or b is None or a == b or not {a, b} <= set(systems):
+        raise OptionError(
+            "-a and -b must be given together, two different systems of the log: "
+            f"{', '.join(map(repr, systems))}; got {a!r} and {b!r}"
+        )
 
 
 def _medians(values: "xr.DataArray") -> Any:
@@ -274,28 +350,31 @@ def _prices(price: "xr.DataArray", prob: float) -> list[dict[str, Any]]:
     return found
 
 
-def _draw(
-    fit: "xr.DataTree",
-    attempts: "pd.DataFrame",
-    draws: "xr.DataArray",
-    budget: list[float],
-    way: Any,
-    target: Any,
-    prob: float,
-    figure: str,
-    asked: dict[str, Any],
-) -> None:
-    """Draw pass@budget into a file: at one budget as it is, or else on a grid between them."""
-    import warnings
-
+def _between(
+    attempts: "pd.DataFrame", unit: str, systems: tuple[str, str], budget: list[float]
+) -> list[float]:
+    """Return budgets at which to look for a crossing: from the cost of a cheap attempt on."""
     import numpy as np
 
-    from bayespassk.asking.spending import forecast_budget
+    costs = attempts[unit].astype(float)
+    costs = costs[(costs > 0) & attempts["system"].isin(systems)]
+    cheap = float(costs.quantile(0.1)) if len(costs) else min(budget)
+    grid = np.geomspace(min(cheap, *budget), max(budget), 40)
+    return [float(one) for one in np.union1d(grid, budget)]
+
+
+def _draw(
+    draws: "xr.DataArray",
+    at: Callable[[list[float]], "xr.DataArray"],
+    budget: list[float],
+    prob: float,
+    figure: str,
+) -> None:
+    """Draw pass@budget into a file: at one budget as it is, or else on a grid between them."""
+    import numpy as np
+
     from bayespassk.plot import plot_budget
 
     if len(budget) > 1:
-        grid = np.union1d(np.geomspace(min(budget), max(budget), 30), budget).tolist()
-        with warnings.catch_warnings():  # given already
-            warnings.simplefilter("ignore")
-            draws = forecast_budget(fit, attempts, grid, way=way, target=target, **asked)
+        draws = at(np.union1d(np.geomspace(min(budget), max(budget), 30), budget).tolist())
     write_figure(lambda: plot_budget(draws, prob=prob), figure)

@@ -17,9 +17,10 @@ def gumbel_tail(
 ) -> xr.DataArray:
     """Return the largest success probability among many queries, from those of a few.
 
-    With ``y = -log(-log p)``, the log of the share of queries above y is taken for a straight line:
-    by least squares through the `top` largest of m queries, of which the i-th is exceeded or met by
-    i / m. The forecast for Q queries is where the line is at 1 / Q.
+    With ``y = -log(-log p)``, the log of the share S of queries at or above y is taken for a
+    straight line, ``log S = slope y + intercept``: by least squares of log S on y through the `top`
+    largest of m queries, of which the i-th is exceeded or met by i / m. The forecast for Q queries
+    is where the line is at ``log (1 / Q)``.
 
     Parameters
     ----------
@@ -43,10 +44,18 @@ def gumbel_tail(
 
     Notes
     -----
+    Of the source this is the Gumbel-tail method (its section 3.3): score, ten largest and least
+    squares are as there. Three things are ours to choose. It does not say which share goes with the
+    i-th largest: i / m is what others take who wrote it down anew; with (i - 1/2) / m, as is common
+    elsewhere, the largest of many comes out lower. Its last formula for the quantile, as others
+    quote it, has the intercept with the other sign; here the line itself is solved. A p of 1, whose
+    score is infinite, counts among those above, and the line leaves it out.
+
     It looks at nothing but the largest, and is about the largest alone: not the risk of all queries
-    together. It is biased upwards in the typical case (arXiv:2605.15134). Points of c / n in place
-    of p add to this: the largest of them were lucky. Queries of a kind that is not among the few
-    are missed, as by all forecasts.
+    together. It is the value that one query in Q exceeds, and so the largest of Q with probability
+    63%. It is biased upwards in the typical case (arXiv:2605.15134). Points of c / n in place of p
+    add to this: the largest of them were lucky. Queries of a kind that is not among the few are
+    missed, as by all forecasts.
 
     References
     ----------
