@@ -1,6 +1,6 @@
 """How estimates of log p at 20 problems narrow a forecast of pass@1e6, and whether its bands hold.
 
-    python benchmarks/evidence.py [--simulations 60]
+    python benchmarks/evidence.py [--simulations 60] [--first 0] [--family beta]
 
 The bundled arithmetic, whose p are exact: 50 attempts at each of 128 problems, and for 20 of those
 without a success, at random, an estimate of log p that is normal about it with a standard error of
@@ -25,26 +25,41 @@ def main() -> None:
     """Print coverage and width of the 95% bands, with and without the estimates."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--simulations", type=int, default=60)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--family", help="in place of the default")
     parser.add_argument("--attempts", type=int, default=50)
     parser.add_argument("--estimates", type=int, default=20)
     parser.add_argument("--se", type=float, default=0.5)
     args = parser.parse_args()
     exact = np.asarray(bp.load_example("arithmetic").covariates["p"], dtype=float)
     rows = []
-    for seed in range(args.simulations):
+    for seed in range(args.first, args.first + args.simulations):
         rng = np.random.default_rng([seed, 27])
         drawn = rng.beta(0.25, 2.0, len(exact))
         for what, p in (("arithmetic", exact), ("Beta(0.25, 2)", drawn)):
-            for number in (0, args.estimates):
-                rows += once(what, p, args.attempts, number, args.se, seed)
+            for number in sorted({0, args.estimates}):
+                rows += once(what, p, args.attempts, number, args.se, seed, args.family)
         print(".", end="", file=sys.stderr, flush=True)
     table = pd.DataFrame(rows).groupby(["problems", "target", "k", "estimates"], sort=False)
-    print(table.agg(held=("held", "mean"), width=("width", "mean"), score=("score", "mean")))
+    print(
+        table.agg(
+            held=("held", "mean"),
+            below=("below", "mean"),
+            width=("width", "mean"),
+            score=("score", "mean"),
+        )
+    )
     print("simulations:", args.simulations)
 
 
 def once(
-    what: str, p: np.ndarray, attempts: int, number: int, se: float, seed: int
+    what: str,
+    p: np.ndarray,
+    attempts: int,
+    number: int,
+    se: float,
+    seed: int,
+    family: str | None = None,
 ) -> list[dict[str, object]]:
     """Return a row for each target and k: whether the band held the truth, and how wide it is."""
     rng = np.random.default_rng([seed, 28])
@@ -63,7 +78,7 @@ def once(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fit = bp.fit(counts, random_seed=seed, progress=False)
+        fit = bp.fit(counts, family, random_seed=seed, progress=False)
         truths = {"benchmark": lambda k: (-np.expm1(k * np.log1p(-p))).mean()}
         if what != "arithmetic":
             known = {"a": np.float64(0.25), "b": np.float64(2.0)}
@@ -82,6 +97,7 @@ def once(
                         "k": k,
                         "estimates": number,
                         "held": low <= true <= high,
+                        "below": high < true,
                         "width": high - low,
                         "score": score,
                     }
