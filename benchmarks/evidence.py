@@ -47,7 +47,7 @@ def main() -> None:
             below=("below", "mean"),
             width=("width", "mean"),
             score=("score", "mean"),
-        )
+        ).to_string()
     )
     print("simulations:", args.simulations)
 
